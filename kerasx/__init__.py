@@ -1,0 +1,126 @@
+"""kerasx: one Keras experiment, trained by interchangeable step strategies.
+
+The names below are the public ones. They are imported when first used, so that `import kerasx` imports
+neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from kerasx.errors import (
+    Interrupted,
+    KerasxError,
+    NonFiniteError,
+    PluginError,
+    UsageError,
+)
+from kerasx.hookspecs import hookimpl
+from kerasx.specs import (
+    CallbackSpec,
+    CommandSpec,
+    DatasetSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    StrategySpec,
+)
+
+if TYPE_CHECKING:
+    from kerasx.data.arrays import Arrays, Dataset
+    from kerasx.data.batches import Batches
+    from kerasx.data.order import batch_order
+    from kerasx.data.signature import LabelInfo, Signature, TensorInfo
+    from kerasx.digest import weights_digest
+    from kerasx.engine import Engine
+    from kerasx.experiment import Component, Experiment
+    from kerasx.runs.result import DryRun, Run
+    from kerasx.training.execution import Execution, bind_step
+    from kerasx.training.fit import run_fit
+    from kerasx.training.loop import run_batches, run_epochs, run_evaluation
+    from kerasx.training.steps import Step, own_test_step, own_train_step, test_step, train_step
+    from kerasx.training.strategy import Capabilities, StepOptions, StepStrategy, StrategyOptions
+    from kerasx.training.task import TrainingTask
+
+__all__ = [
+    "Arrays",
+    "Batches",
+    "CallbackSpec",
+    "Capabilities",
+    "CommandSpec",
+    "Component",
+    "Dataset",
+    "DatasetSpec",
+    "DryRun",
+    "Engine",
+    "Execution",
+    "Experiment",
+    "Interrupted",
+    "KerasxError",
+    "LabelInfo",
+    "LossSpec",
+    "MetricSpec",
+    "ModelSpec",
+    "NonFiniteError",
+    "PluginError",
+    "Run",
+    "Signature",
+    "Step",
+    "StepOptions",
+    "StepStrategy",
+    "StrategyOptions",
+    "StrategySpec",
+    "TensorInfo",
+    "TrainingTask",
+    "UsageError",
+    "batch_order",
+    "bind_step",
+    "hookimpl",
+    "own_test_step",
+    "own_train_step",
+    "run_batches",
+    "run_epochs",
+    "run_evaluation",
+    "run_fit",
+    "test_step",
+    "train_step",
+    "weights_digest",
+]
+
+_HOMES = {
+    "kerasx.data.arrays": ("Arrays", "Dataset"),
+    "kerasx.data.batches": ("Batches",),
+    "kerasx.data.order": ("batch_order",),
+    "kerasx.data.signature": ("LabelInfo", "Signature", "TensorInfo"),
+    "kerasx.digest": ("weights_digest",),
+    "kerasx.engine": ("Engine",),
+    "kerasx.experiment": ("Component", "Experiment"),
+    "kerasx.runs.result": ("DryRun", "Run"),
+    "kerasx.training.execution": ("Execution", "bind_step"),
+    "kerasx.training.fit": ("run_fit",),
+    "kerasx.training.loop": ("run_batches", "run_epochs", "run_evaluation"),
+    "kerasx.training.steps": ("Step", "own_test_step", "own_train_step", "test_step", "train_step"),
+    "kerasx.training.strategy": ("Capabilities", "StepOptions", "StepStrategy", "StrategyOptions"),
+    "kerasx.training.task": ("TrainingTask",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+# Modules that import Keras, which has to be started quietly and on TensorFlow first.
+_NEEDS_TENSORFLOW = ("kerasx.data.arrays", "kerasx.data.batches", "kerasx.training")
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("kerasx")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'kerasx' has no attribute {name!r}")
+    home = _HOME_OF[name]
+    if home.startswith(_NEEDS_TENSORFLOW) and home != "kerasx.training.strategy":
+        importlib.import_module("kerasx.startup").start_tensorflow()
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

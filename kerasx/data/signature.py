@@ -1,0 +1,90 @@
+"""Shapes, dtypes and label values: what model builders, losses and metrics are chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Shape and dtype of one tensor; the first axis is the batch and is None.
+
+    Attributes:
+        shape: Such as `(None, 28, 28)`.
+        dtype: Its name, such as `float32`.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+    @property
+    def described(self) -> str:
+        """The shape and dtype as messages show them: `[batch, 10] float32`."""
+        axes = ["batch", *("?" if size is None else str(size) for size in self.shape[1:])]
+        return f"[{', '.join(axes)}] {self.dtype}"
+
+
+@dataclass(frozen=True)
+class LabelInfo(TensorInfo):
+    """Shape, dtype and values of one label tensor.
+
+    Attributes:
+        minimum: Smallest value.
+        maximum: Largest value.
+        integral: Whether all values are whole numbers.
+        one_hot: Whether the last axis, longer than one, holds a single 1 and else 0.
+    """
+
+    minimum: float
+    maximum: float
+    integral: bool
+    one_hot: bool
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the labels speak of; None where they are not classes."""
+        if self.one_hot:
+            return self.shape[-1]
+        is_column = len(self.shape) == 1 or self.shape[-1] == 1
+        if self.integral and self.minimum >= 0 and is_column and np.issubdtype(self.dtype, np.integer):
+            return int(self.maximum) + 1
+        return None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What goes in and what comes out.
+
+    Attributes:
+        inputs: A `TensorInfo`, or a list, tuple or dictionary of them as the data has it.
+        labels: A `LabelInfo` or a structure of them; None where the data has no labels.
+        outputs: A `TensorInfo` or a structure of them; None before the model is built.
+    """
+
+    inputs: Any
+    labels: Any = None
+    outputs: Any = None
+
+
+def tensor_info(array: Any) -> TensorInfo:
+    """Shape and dtype of an array or symbolic tensor whose first axis is the batch."""
+    dtype = array.dtype if isinstance(array.dtype, str) else getattr(array.dtype, "name", str(array.dtype))
+    return TensorInfo((None, *array.shape[1:]), dtype)
+
+
+def label_info(array: np.ndarray[Any, Any]) -> LabelInfo:
+    """Shape, dtype and values of a label array `[rows, ...]`."""
+    info = tensor_info(array)
+    if not array.size or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        return LabelInfo(info.shape, info.dtype, float("nan"), float("nan"), False, False)
+    minimum, maximum = float(array.min()), float(array.max())
+    integral = bool(np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_)
+    if not integral and np.isfinite([minimum, maximum]).all():
+        integral = bool((array == np.floor(array)).all())
+    one_hot = False
+    if integral and array.ndim > 1 and array.shape[-1] > 1 and minimum >= 0 and maximum <= 1:
+        one_hot = bool((array.sum(axis=-1) == 1).all())
+    return LabelInfo(info.shape, info.dtype, minimum, maximum, integral, one_hot)

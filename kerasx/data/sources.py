@@ -1,0 +1,44 @@
+"""Where data comes from: a registered name, an `.npz` file, a function by reference, or objects."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasx.data.arrays import Dataset, as_dataset
+from kerasx.errors import UsageError, nearest
+
+
+def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an `.npz` file; pickled objects are refused.
+
+    Raises:
+        UsageError: The file is missing, is no npz, is damaged, or holds Python objects.
+    """
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*.npz")] if path.parent.is_dir() else []
+        near = "".join(f" Did you mean `{path.parent / name}`?" for name in nearest(path.name, siblings)[:1])
+        raise UsageError(f"There is no file `{path}`.{near}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if isinstance(archive, np.ndarray):
+                raise UsageError(f"`{path}` holds one array without a name. Save it with numpy.savez.")
+            return {key: archive[key] for key in archive.files}
+    except UsageError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        pickled = "allow_pickle" in str(error) or "pickled" in str(error)
+        why = "it holds Python objects, which are never loaded" if pickled else f"{error}"
+        raise UsageError(f"`{path}` cannot be read as npz: {why}. Save plain arrays with numpy.savez.") from error
+
+
+def dataset_from_npz(path: Path) -> Dataset:
+    """An `.npz` file with x_train, y_train and perhaps x_test, y_test and sample weights.
+
+    Raises:
+        UsageError: The file cannot be read, or its arrays do not fit.
+    """
+    return as_dataset(load_npz(path), f"`{path}`")

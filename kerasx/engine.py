@@ -1,0 +1,166 @@
+"""The engine: what the command line and embedding code call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kerasx.errors import KerasxError, UsageError
+from kerasx.experiment import Experiment
+from kerasx.registry import Registry
+from kerasx.runs.directory import RunDirectory, check_runs_folder, create_run, find_run, list_runs
+from kerasx.startup import start_tensorflow
+
+if TYPE_CHECKING:
+    from kerasx.runs.result import DryRun, Run
+    from kerasx.training.assembly import Assembly
+
+
+class Reporter(Protocol):
+    """Told what a run does while it does it."""
+
+    def note(self, text: str) -> None:
+        """Something was chosen, and why."""
+
+    def callbacks(self, assembly: Assembly) -> list[Any]:
+        """Keras callbacks that show progress."""
+
+
+class Engine:
+    """Trains experiments by any strategy, evaluates and exports what came of them.
+
+    Args:
+        plugins: Modules or other objects with hook implementations, used without being installed.
+        runs: The folder of run directories.
+
+    Attributes:
+        registry: The plugins this engine sees.
+        runs: The folder of run directories.
+
+    Example:
+        import kerasx
+
+        run = kerasx.Engine().train(kerasx.Experiment(strategy="gradient-tape", epochs=2))
+        print(run.evaluation["accuracy"], run.directory)
+    """
+
+    def __init__(self, plugins: Sequence[object] = (), *, runs: str | Path = "runs") -> None:
+        self.registry = Registry(plugins)
+        self.runs = Path(runs)
+
+    def train(
+        self,
+        experiment: Experiment | None = None,
+        *,
+        reporter: Reporter | None = None,
+        command: list[str] | None = None,
+        **values: Any,
+    ) -> Run:
+        """Train an experiment and keep the run.
+
+        Args:
+            experiment: The declaration; None for the defaults.
+            reporter: Told about choices and progress; None for silence.
+            command: The command line to record.
+            **values: Fields of the experiment to replace: names, or objects such as a `keras.Model`,
+                arrays, a `keras.losses.Loss`.
+
+        Returns:
+            The run, with its history, evaluation, model and directory.
+
+        Raises:
+            UsageError: Something in the experiment is unknown, does not fit, or is code that raises.
+            PluginError: A plugin that was asked for fails.
+            NonFiniteError: The loss became infinite or not a number.
+        """
+        experiment = (experiment or Experiment()).with_values(**values)
+        check_runs_folder(self.runs)
+        start_tensorflow()
+        from kerasx.training.train import train
+
+        return train(experiment, self.registry, self.runs, reporter, command)
+
+    def dry_run(self, experiment: Experiment | None = None, **values: Any) -> DryRun:
+        """Resolve everything and train one batch; nothing is kept.
+
+        Arguments and errors are those of `train`.
+        """
+        experiment = (experiment or Experiment()).with_values(**values)
+        start_tensorflow()
+        from kerasx.training.train import dry_run
+
+        return dry_run(experiment, self.registry)
+
+    def evaluate(self, run: str | Path | Run, *, dataset: Any = None) -> dict[str, Any]:
+        """Evaluate the model of a run on the validation rows of its data, or of other data.
+
+        Args:
+            run: A run, or its path, name, the beginning of its name, or `last`.
+            dataset: A name, reference, file or arrays in place of the run's.
+
+        Returns:
+            Results by name, `loss` among them.
+
+        Raises:
+            UsageError: There is no such run, its model cannot be loaded, or the data does not fit.
+        """
+        directory = self.run_directory(run)
+        start_tensorflow()
+        from kerasx.training.use import evaluate
+
+        return evaluate(directory, self.registry, dataset)
+
+    def predict(self, run: str | Path | Run, x: Any) -> Any:
+        """The outputs of a run's model.
+
+        Args:
+            run: As for `evaluate`.
+            x: An array `[rows, ...]`, or a structure of arrays as the model takes it.
+
+        Returns:
+            An array `[rows, ...]`, or a structure of them.
+
+        Raises:
+            UsageError: There is no such run, its model cannot be loaded, or the rows do not fit.
+        """
+        directory = self.run_directory(run)
+        start_tensorflow()
+        from kerasx.training.use import predict
+
+        return predict(directory, self.registry, x)
+
+    def export(self, run: str | Path | Run, path: str | Path, *, format: str | None = None) -> Path:
+        """Write a run's model in one of Keras's own formats.
+
+        Args:
+            run: As for `evaluate`.
+            path: The file or folder to write; it must not exist.
+            format: `keras`, `weights` or `saved-model`; None goes by the path's ending.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: There is no such run or format, or the path exists or cannot be written.
+        """
+        directory = self.run_directory(run)
+        start_tensorflow()
+        from kerasx.training.use import export
+
+        return export(directory, self.registry, Path(path), format)
+
+    def list_runs(self) -> list[RunDirectory]:
+        """The runs kept, oldest first."""
+        return list_runs(self.runs)
+
+    def run_directory(self, run: str | Path | Run) -> RunDirectory:
+        """The directory of a run.
+
+        Raises:
+            UsageError: There is no such run.
+        """
+        if isinstance(run, str | Path):
+            return find_run(str(run), self.runs)
+        return RunDirectory(run.directory)

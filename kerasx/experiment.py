@@ -1,0 +1,254 @@
+"""The declaration of an experiment: read from TOML and options, validated, written back."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+
+from kerasx.errors import UsageError, suggestion
+
+
+class Component(BaseModel):
+    """A named part of an experiment with its options, or an object in its place.
+
+    In TOML and on the command line it is a name (`"adam"`), or a table of a name and options
+    (`{name = "adam", beta_1 = 0.8}`).
+
+    Attributes:
+        name: A registered name, a Keras identifier, an import reference or a file; None for an object.
+        options: What the part is configured with.
+        value: The object handed over, which no file can describe.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    value: Any = None
+
+    @property
+    def described(self) -> str:
+        """The name, or the class of the object, as messages show it."""
+        return self.name if self.name is not None else f"<{type(self.value).__name__} object>"
+
+    @property
+    def is_object(self) -> bool:
+        """Whether an object was handed over, so that no file can describe the part."""
+        return self.name is None
+
+
+def _as_component(given: object) -> object:
+    """Accept a name, a table or an object where a component is expected."""
+    if isinstance(given, Component) or given is None:
+        return given
+    if isinstance(given, str):
+        if not given.strip():
+            raise ValueError("a name cannot be empty")
+        return Component(name=given)
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return Component(name=given["name"], options={k: v for k, v in given.items() if k != "name"})
+    if isinstance(given, bool | int | float):
+        raise ValueError(f"{given!r} is not a name, a table with a name, or an object")
+    return Component(value=given)
+
+
+def _component_to_plain(component: Component | None) -> object:
+    if component is None:
+        return None
+    if component.options:
+        return {"name": component.described, **component.options}
+    return component.described
+
+
+ComponentField = Annotated[
+    Component,
+    BeforeValidator(_as_component),
+    PlainSerializer(_component_to_plain),
+]
+
+Execution = Literal["eager", "graph"]
+EXECUTIONS: tuple[Execution, ...] = ("eager", "graph")
+
+
+class Experiment(BaseModel):
+    """What to train and how; the defaults are the article's experiment.
+
+    Names are registered names, Keras identifiers or import references; objects (a model, arrays, a
+    loss) may stand in their place, in which case the run cannot be repeated from its file alone.
+
+    Attributes:
+        model: A registered model, a function by reference, or a `keras.Model`.
+        dataset: A registered data set, an `.npz` file, a function by reference, or arrays.
+        loss: None takes that of a compiled model, or the article's for the article's model and data.
+        metrics: None takes those of a compiled model, or `accuracy` where labels and outputs fit one.
+        optimizer: None takes that of a compiled model, or `sgd`.
+        learning_rate: None leaves the optimizer's own.
+        epochs: How often the data is gone through.
+        batch_size: Rows a batch.
+        seed: Of initial weights, batch order and random streams.
+        strategy: A registered strategy, or a step, a loop or a `StepStrategy` by reference.
+        execution: `eager` or `graph`; None takes the strategy's default.
+        jit: Whether XLA compiles the step; None takes the strategy's default.
+        precision: A Keras dtype policy such as `mixed_float16`; None leaves Keras's.
+        labels: `as-given`, or `one-hot` to encode class numbers once.
+        callbacks: Registered callbacks, references or `keras.callbacks.Callback` objects.
+        initial_weights: A `.weights.h5` or `.keras` file to start from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    model: ComponentField = Component(name="mlp")
+    dataset: ComponentField = Component(name="mnist")
+    loss: ComponentField | None = None
+    metrics: tuple[ComponentField, ...] | None = None
+    optimizer: ComponentField | None = None
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    epochs: Annotated[int, Field(ge=1, strict=True)] = 10
+    batch_size: Annotated[int, Field(ge=1, strict=True)] = 32
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    strategy: ComponentField = Component(name="custom-step")
+    execution: Execution | None = None
+    jit: bool | None = None
+    precision: str | None = None
+    labels: Literal["as-given", "one-hot"] = "as-given"
+    callbacks: tuple[ComponentField, ...] = ()
+    initial_weights: Path | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], *, source: str = "the experiment") -> Experiment:
+        """Validate plain values.
+
+        Args:
+            values: Fields as in TOML, or objects.
+            source: Where they came from, for messages.
+
+        Raises:
+            UsageError: A field is unknown or has a wrong value; every one is named.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise UsageError(_described(error, source)) from error
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Experiment:
+        """Read an experiment file.
+
+        Raises:
+            UsageError: The file is missing, is no TOML, or a field is wrong.
+        """
+        return cls.parse(merged({}, read_toml(Path(path))), source=f"`{path}`")
+
+    def with_values(self, **values: Any) -> Experiment:
+        """The same experiment with some fields replaced, by plain values or objects.
+
+        Raises:
+            UsageError: A field is unknown or has a wrong value.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).parse({**own, **values})
+
+    @property
+    def objects(self) -> list[str]:
+        """The fields in which objects stand, which no file can describe."""
+        found = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            parts = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(part, Component) and part.is_object for part in parts):
+                found.append(name)
+        return found
+
+    def to_plain(self) -> dict[str, Any]:
+        """The fields as TOML and JSON hold them, without those that are None."""
+        return _plain(self.model_dump(mode="python", exclude_none=True))
+
+    def to_toml(self) -> str:
+        """The experiment as TOML; says so in a comment where objects were handed over."""
+        heading = ""
+        if self.objects:
+            heading = (
+                f"# Not re-runnable from this file alone: objects were handed over for"
+                f" {', '.join(self.objects)}.\n"
+            )
+        return heading + tomli_w.dumps(self.to_plain())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file.
+
+    Raises:
+        UsageError: The file is missing, cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no file `{path}`.") from error
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"`{path}` is not valid TOML: {error}.") from error
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values on top of others: options on top of a file.
+
+    A table without a name adds its options to the component below it; anything else replaces.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        below = _as_table(result.get(key, _default(key)))
+        if isinstance(value, Mapping) and "name" not in value and below is not None:
+            result[key] = {**below, **value}
+        else:
+            result[key] = value
+    return result
+
+
+def _as_table(value: object) -> dict[str, Any] | None:
+    if isinstance(value, Component):
+        return {"name": value.name, **value.options}
+    if isinstance(value, str):
+        return {"name": value}
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _default(key: str) -> object:
+    if key == "optimizer":
+        return Component(name="sgd")  # the field's None stands for it, or for a compiled model's
+    field = Experiment.model_fields.get(key)
+    return None if field is None else field.default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, str | bool | int | float):
+        return value
+    return str(value)
+
+
+def _described(error: ValidationError, source: str) -> str:
+    """Every wrong field, with its value and what it may be, as one message."""
+    lines = []
+    for each in error.errors(include_url=False):
+        place = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            lines.append(f"there is no key `{place}`. {suggestion(place, Experiment.model_fields, what='keys')}")
+        else:
+            lines.append(f"`{place}` is {each['input']!r}: {each['msg'].removeprefix('Value error, ')}")
+    return f"In {source}, " + "; ".join(lines) + ("" if lines[-1].endswith((".", "?")) else ".")

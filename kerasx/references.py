@@ -1,0 +1,155 @@
+"""Import references: objects that a user names as `package.module:attribute` or `path/file.py:attribute`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from kerasx.errors import UsageError, nearest, suggestion
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` has the form of an import reference rather than of a registered name."""
+    module, colon, attribute = text.rpartition(":")
+    return bool(colon and module and attribute) and "\n" not in text
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Split a reference into its module (dotted, or a path) and its attribute (perhaps dotted).
+
+    Raises:
+        UsageError: The text is not a reference.
+    """
+    if not is_reference(text):
+        raise UsageError(
+            f"`{text}` is not an import reference. Write `package.module:attribute` or"
+            " `path/file.py:attribute`."
+        )
+    module, _, attribute = text.rpartition(":")
+    return module, attribute
+
+
+class References:
+    """Loads references for one run, each file once, so that objects of one file share its module.
+
+    A new run uses a new instance, so that an edited file is read afresh.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, ModuleType] = {}
+
+    def load(self, reference: str) -> object:
+        """The object that `reference` names.
+
+        Raises:
+            UsageError: The file, module or attribute is not there, or its code raises.
+        """
+        location, attribute = split_reference(reference)
+        module = self._module(location, reference)
+        return attribute_of(module, attribute, f"`{reference}`")
+
+    def source(self, reference: str) -> Path | None:
+        """The file that `reference` is in; None for a dotted module."""
+        location, _ = split_reference(reference)
+        return Path(location).resolve() if _is_path(location) else None
+
+    def _module(self, location: str, reference: str) -> ModuleType:
+        if _is_path(location):
+            return self._file_module(Path(location), reference)
+        try:
+            return importlib.import_module(location)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (location == error.name or location.startswith(error.name + ".")):
+                raise UsageError(
+                    f"`{reference}`: there is no module `{error.name}`. Is it installed? A file is"
+                    " named by its path: `path/file.py:attribute`."
+                ) from error
+            raise user_code_error(f"importing `{location}`", error) from error
+        except (Exception, SystemExit) as error:
+            raise user_code_error(f"importing `{location}`", error) from error
+
+    def _file_module(self, path: Path, reference: str) -> ModuleType:
+        resolved = path.expanduser().resolve()
+        if resolved in self._files:
+            return self._files[resolved]
+        if not resolved.is_file():
+            siblings = [p.name for p in resolved.parent.glob("*.py")] if resolved.parent.is_dir() else []
+            near = "".join(f" Did you mean `{path.parent / name}`?" for name in nearest(path.name, siblings)[:1])
+            raise UsageError(f"`{reference}`: there is no file `{path}`.{near}")
+        # A name of its own: a user's `model.py` must not answer for another package's `model`. It
+        # depends on the path alone, so that objects saved by one process are found by the next.
+        name = f"kerasx_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+        spec = importlib.util.spec_from_file_location(name, resolved)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"`{reference}`: `{path}` is not a Python file. Its name has to end with `.py`.")
+        module = importlib.util.module_from_spec(spec)
+        previous = sys.modules.get(name)
+        sys.modules[name] = module
+        folder = str(resolved.parent)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)  # taken back when the run ends: see `isolation.isolated`
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            sys.modules.pop(name)
+            if previous is not None:
+                sys.modules[name] = previous
+            raise user_code_error(f"running `{path}`", error) from error
+        self._files[resolved] = module
+        return module
+
+
+def _is_path(location: str) -> bool:
+    return location.endswith(".py") or "/" in location or "\\" in location
+
+
+def attribute_of(module: ModuleType, attribute: str, where: str) -> object:
+    """The attribute (perhaps dotted) of a module.
+
+    Raises:
+        UsageError: There is none of that name; the message offers the nearest.
+    """
+    value: object = module
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError as error:
+            public = [name for name in vars(value) if not name.startswith("_")] if hasattr(value, "__dict__") else []
+            raise UsageError(
+                f"{where}: there is no `{part}` in it. {suggestion(part, public, what='names in it')}"
+            ) from error
+    return value
+
+
+def import_string(text: str) -> object:
+    """Import `package.module:attribute`, letting whatever it raises through."""
+    module, _, attribute = text.rpartition(":")
+    value: object = importlib.import_module(module)
+    for part in attribute.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def user_code_error(doing: str, error: BaseException) -> UsageError:
+    """A `UsageError` that says where a user's own code raised, with the traceback as details."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename
+        and not frame.filename.startswith(("<frozen", str(Path(__file__).parent)))
+        and "/lib/python" not in frame.filename
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f" ({error.filename}, line {error.lineno})"
+    else:
+        place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    message = str(error).strip() or "no message"
+    return UsageError(
+        f"While {doing}, {type(error).__name__} was raised: {message}{place}",
+        details="".join(traceback.format_exception(error)),
+    )

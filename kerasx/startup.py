@@ -1,0 +1,70 @@
+"""Imports TensorFlow and Keras without their start-up noise, with the backend kerasx needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from kerasx.errors import UsageError
+
+BACKEND = "tensorflow"
+
+
+def start_tensorflow() -> None:
+    """Import Keras on TensorFlow, once; what they print while starting is dropped.
+
+    TensorFlow writes to file descriptor 2 from C++ before any logging level applies, so the descriptor
+    is redirected while it is imported. If the import fails, what was written is shown after all.
+
+    Raises:
+        UsageError: Keras is set to another backend, or TensorFlow or Keras cannot be imported.
+    """
+    if "keras" not in sys.modules:
+        asked = os.environ.get("KERAS_BACKEND", BACKEND)
+        if asked != BACKEND:
+            raise UsageError(
+                f"KERAS_BACKEND is set to `{asked}`, and kerasx runs on TensorFlow."
+                f" Unset it, or set KERAS_BACKEND={BACKEND}."
+            )
+        # A ~/.keras/keras.json may name another backend; the environment goes before it.
+        os.environ["KERAS_BACKEND"] = BACKEND
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            with _quiet_descriptor():
+                import keras
+                import tensorflow  # noqa: F401
+        except ImportError as error:
+            raise UsageError(f"TensorFlow or Keras cannot be imported: {error}") from error
+    import keras
+
+    if keras.backend.backend() != BACKEND:
+        raise UsageError(
+            f"Keras was imported with the backend `{keras.backend.backend()}`, and kerasx runs on TensorFlow."
+            f" Set KERAS_BACKEND={BACKEND} before Keras is imported."
+        )
+
+
+@contextlib.contextmanager
+def _quiet_descriptor() -> Iterator[None]:
+    """Drop what is written to file descriptor 2; show it if an exception passes through."""
+    sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is no descriptor 2 to keep quiet
+        yield
+        return
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            if failed:
+                captured.seek(0)
+                sys.stderr.write(captured.read().decode(errors="replace"))

@@ -1,0 +1,230 @@
+"""From the declaration of an experiment to a task: everything resolved, built, compiled and checked."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.data.arrays import Dataset, as_dataset
+from kerasx.data.batches import training_batches, validation_batches
+from kerasx.data.labels import one_hot
+from kerasx.data.signature import LabelInfo, Signature, TensorInfo
+from kerasx.data.sources import dataset_from_npz
+from kerasx.errors import UsageError
+from kerasx.experiment import Component, Experiment
+from kerasx.training.choose import ChosenStrategy, choose_strategy, settle_execution
+from kerasx.training.model import build_model, built, load_weights
+from kerasx.training.objectives import (
+    ACCURACY,
+    DEFAULT_OPTIMIZER,
+    Objectives,
+    check_labels,
+    encodes_labels,
+    loss_component,
+    make_loss,
+    make_metrics,
+    make_optimizer,
+)
+from kerasx.training.resolve import Resolver, make
+from kerasx.training.task import TrainingTask
+
+
+@dataclass
+class Assembly:
+    """An experiment, resolved.
+
+    Attributes:
+        experiment: With everything filled in that was left open.
+        task: What the strategy trains.
+        chosen: The strategy, and the steps it calls.
+        dataset: As the steps see it, labels encoded where they are.
+        resolver: Who answered for what.
+        notes: What was chosen and why.
+    """
+
+    experiment: Experiment
+    task: TrainingTask
+    chosen: ChosenStrategy
+    dataset: Dataset
+    resolver: Resolver
+    notes: list[str] = field(default_factory=list)
+
+
+def load_dataset(component: Component, resolver: Resolver) -> Dataset:
+    """The data a component names: registered, an `.npz` file, by reference, or arrays.
+
+    Raises:
+        UsageError: There is no such data, or it has another form.
+        PluginError: The plugin that provides it fails.
+    """
+    if component.name is not None and component.name.endswith(".npz"):
+        return dataset_from_npz(Path(component.name))
+    found = resolver.find("dataset", component)
+    value = make(found, "dataset") if callable(found.value) else found.value
+    return as_dataset(value, f"The data set `{component.described}`")
+
+
+def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | None = None) -> Assembly:
+    """Resolve, build, compile and check an experiment; nothing is trained and nothing is written.
+
+    Runs inside `isolated`, whose seed the initial weights come from.
+
+    Args:
+        experiment: The declaration.
+        resolver: Finds components and remembers who answered.
+        batch_limit: At most so many batches an epoch.
+
+    Raises:
+        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    notes: list[str] = []
+    chosen = choose_strategy(experiment.strategy, resolver)
+    dataset = load_dataset(experiment.dataset, resolver)
+    model = build_model(experiment.model, dataset.signature, resolver)
+    brings_objectives = bool(model.compiled)
+    signature = built(model, dataset.signature)
+    if experiment.initial_weights is not None:
+        load_weights(model, experiment.initial_weights)
+
+    loss = _loss(experiment, model, signature, resolver)
+    if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
+        dataset = _with_one_hot(dataset, signature)
+        signature = replace(dataset.signature, outputs=signature.outputs)
+        notes.append(f"labels are encoded as one-hot rows {signature.labels.described}, once, for all strategies")
+    check_labels(loss, signature)
+
+    execution = settle_execution(experiment, chosen, model)
+    objectives = _objectives(experiment, model, loss, signature, resolver)
+    notes += objectives.notes
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _compile(experiment, model, objectives, execution.eager, execution.jit)
+    notes += [str(each.message).strip() for each in caught]
+    if model.jit_compile != execution.jit:
+        execution = replace(execution, jit=bool(model.jit_compile))
+
+    train_step, test_step, said = chosen.steps_for(model)
+    notes.append(said)
+    if dataset.validation is None:
+        notes.append("no validation: the data set has no test rows")
+    task = TrainingTask(
+        model=model,
+        batches=training_batches(dataset.train, experiment.batch_size, experiment.seed, batch_limit),
+        validation=None
+        if dataset.validation is None
+        else validation_batches(dataset.validation, experiment.batch_size, batch_limit),
+        callbacks=[],
+        epochs=experiment.epochs,
+        execution=execution,
+        train_step=train_step,
+        test_step=test_step,
+    )
+    complete = _completed(experiment, task, brings_objectives, objectives)
+    return Assembly(complete, task, chosen, dataset, resolver, notes)
+
+
+def make_callbacks(assembly: Assembly, run_directory: Path | None) -> list[keras.callbacks.Callback]:
+    """The callbacks of the experiment; those with a parameter `run_directory` are told it.
+
+    Raises:
+        UsageError: There is no such callback, or it is none.
+        PluginError: The plugin that provides it fails.
+    """
+    made = []
+    for component in assembly.experiment.callbacks:
+        found = assembly.resolver.find("callback", component)
+        callback = found.value
+        if not isinstance(callback, keras.callbacks.Callback) and callable(callback):
+            callback = make(found, "callback", {"run_directory": run_directory})
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise UsageError(f"The callback `{component.described}` is {type(callback).__name__}, not a callback.")
+        made.append(callback)
+    return made
+
+
+def _loss(experiment: Experiment, model: keras.Model, signature: Signature, resolver: Resolver) -> Any:
+    if experiment.loss is None and model.compiled:
+        return model.loss
+    return make_loss(loss_component(experiment), signature, resolver)
+
+
+def _with_one_hot(dataset: Dataset, signature: Signature) -> Dataset:
+    outputs = signature.outputs
+    units = outputs.shape[-1] if isinstance(outputs, TensorInfo) and len(outputs.shape) > 1 else None
+    if units is None and isinstance(signature.labels, LabelInfo):
+        units = signature.labels.classes
+    return one_hot(dataset, units or 1)
+
+
+def _objectives(
+    experiment: Experiment, model: keras.Model, loss: Any, signature: Signature, resolver: Resolver
+) -> Objectives:
+    if model.compiled and experiment.optimizer is None:
+        optimizer = model.optimizer
+        if experiment.learning_rate is not None:
+            optimizer.learning_rate = experiment.learning_rate
+    else:
+        component = experiment.optimizer or DEFAULT_OPTIMIZER
+        optimizer = make_optimizer(component, experiment.learning_rate, resolver)
+    if model.compiled and experiment.metrics is None:
+        return Objectives(optimizer, loss, None)
+    metrics, notes = make_metrics(experiment.metrics, signature, resolver)
+    return Objectives(optimizer, loss, metrics, tuple(notes))
+
+
+def _compile(
+    experiment: Experiment, model: keras.Model, objectives: Objectives, eager: bool, jit: bool
+) -> None:
+    """Compile the model, or set what the experiment asks for on one that arrived compiled."""
+    if model.compiled and experiment.loss is None and experiment.metrics is None:
+        # Recompiling would lose what only `compile` was told: loss weights, weighted metrics.
+        model.optimizer = objectives.optimizer
+        model.run_eagerly = eager
+        model.jit_compile = jit
+        model.make_train_function(force=True)
+        model.make_test_function(force=True)
+        model.make_predict_function(force=True)
+        return
+    brought = keras.saving.deserialize_keras_object(model.get_compile_config()) if model.compiled else {}
+    metrics = brought.get("metrics") if objectives.metrics is None else objectives.metrics
+    model.compile(
+        optimizer=objectives.optimizer,
+        loss=objectives.loss,
+        loss_weights=brought.get("loss_weights"),
+        metrics=metrics,
+        weighted_metrics=brought.get("weighted_metrics"),
+        run_eagerly=eager,
+        jit_compile=jit,
+    )
+
+
+def _completed(
+    experiment: Experiment, task: TrainingTask, brings_objectives: bool, objectives: Objectives
+) -> Experiment:
+    """The experiment with what was left open filled in, so that its file alone repeats the run.
+
+    What a compiled model brought stays open: it comes with the model again.
+    """
+    values: dict[str, Any] = {"execution": task.execution.mode, "jit": task.execution.jit}
+    if not brings_objectives:
+        values["loss"] = loss_component(experiment)
+        values["optimizer"] = experiment.optimizer or DEFAULT_OPTIMIZER
+        if experiment.metrics is None:
+            values["metrics"] = (ACCURACY,) if objectives.metrics else ()
+        if not values["optimizer"].is_object and (rate := _constant_rate(task.optimizer)) is not None:
+            values["learning_rate"] = rate
+    return experiment.with_values(**values)
+
+
+def _constant_rate(optimizer: Any) -> float | None:
+    """The learning rate as it was written, where it is one number and no schedule."""
+    if isinstance(getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
+        return None
+    # The shortest decimal that is this float32: 0.01, not 0.009999999776482582.
+    return float(str(np.float32(keras.ops.convert_to_numpy(optimizer.learning_rate))))

@@ -1,0 +1,105 @@
+"""The outer loop: epochs, callbacks and validation in Keras's order, around anybody's inner loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kerasx.data.batches import Batches
+from kerasx.training.steps import Logs
+from kerasx.training.task import TrainingTask
+
+RunEpoch = Callable[[keras.callbacks.CallbackList, int], Logs]
+RunStep = Callable[[Any], Logs]
+
+
+def run_epochs(
+    task: TrainingTask, run_epoch: RunEpoch, test: RunStep
+) -> dict[str, list[float]]:
+    """Train epoch by epoch, as `fit` does around its steps.
+
+    Args:
+        task: The task.
+        run_epoch: Trains one epoch and returns the last step's logs, given the callbacks (for the batch
+            events) and the epoch.
+        test: Evaluates one batch and returns logs.
+
+    Returns:
+        The history by name, epoch by epoch.
+    """
+    model, callbacks = task.model, task.callback_list()
+    model.stop_training = False
+    epoch_logs: dict[str, Any] = {}
+    callbacks.on_train_begin()
+    for epoch in range(task.initial_epoch, task.epochs):
+        model.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
+        if task.validation is not None:
+            validation_logs = run_evaluation(model, task.validation, test, callbacks)
+            epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
+        callbacks.on_epoch_end(epoch, epoch_logs)
+        if model.stop_training:
+            break
+    if model.optimizer is not None:
+        # An optimizer that averages weights copies the averages in here.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    callbacks.on_train_end(logs=epoch_logs)
+    return {name: [float(v) for v in values] for name, values in model.history.history.items()}
+
+
+def run_batches(
+    model: keras.Model, batches: Batches, epoch: int, step: RunStep, callbacks: keras.callbacks.CallbackList
+) -> Logs:
+    """Take one training step on each batch of an epoch; returns the last step's logs."""
+    logs: Logs = {}
+    for number, batch in enumerate(batches.epoch(epoch)):
+        callbacks.on_train_batch_begin(number)
+        logs = step(batch)
+        callbacks.on_train_batch_end(number, logs)
+        if model.stop_training:
+            break
+    return logs
+
+
+def run_evaluation(
+    model: keras.Model,
+    batches: Batches,
+    test: RunStep,
+    callbacks: keras.callbacks.CallbackList | None = None,
+) -> dict[str, Any]:
+    """Evaluate on all batches; returns what Keras would report."""
+    callbacks = callbacks or keras.callbacks.CallbackList(model=model)
+    model.stop_evaluating = False
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    logs: Logs = {}
+    for number, batch in enumerate(batches.epoch(0)):
+        callbacks.on_test_batch_begin(number)
+        logs = test(batch)
+        callbacks.on_test_batch_end(number, logs)
+        if model.stop_evaluating:
+            break
+    results = {name: _as_float(value) for name, value in reported_logs(model, logs).items()}
+    callbacks.on_test_end(results)
+    return results
+
+
+def reported_logs(model: keras.Model, logs: Logs | None) -> dict[str, Any]:
+    """What Keras reports for an epoch whose last step returned `logs`.
+
+    The metrics' results where the names agree; otherwise the last step's own values.
+    """
+    results = model.get_metrics_result()
+    if isinstance(logs, Mapping) and set(logs) == set(results):
+        return dict(results)
+    return dict(logs or {})
+
+
+def _as_float(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value

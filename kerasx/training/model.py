@@ -1,0 +1,104 @@
+"""Builds the model of an experiment and finds out what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasx.data.signature import Signature, tensor_info
+from kerasx.errors import UsageError
+from kerasx.experiment import Component
+from kerasx.references import user_code_error
+from kerasx.training.resolve import Found, Resolver, make
+
+
+def build_model(component: Component, signature: Signature, resolver: Resolver) -> keras.Model:
+    """The model a component names: registered, a `.keras` file, by reference, or an object.
+
+    Raises:
+        UsageError: There is no such model, its code raises, or it does not return a model.
+        PluginError: The plugin that provides it fails.
+    """
+    if component.name is not None and component.name.endswith(".keras"):
+        return load_model(Path(component.name))
+    found = resolver.find("model", component)
+    model = _made(found, signature)
+    if not isinstance(model, keras.Model):
+        raise UsageError(
+            f"The model `{component.described}` is {type(model).__name__}, not a keras.Model."
+            " Name a function that returns one."
+        )
+    return model
+
+
+def load_model(path: Path, *, compile: bool = True) -> keras.Model:
+    """The model of a `.keras` file, in Keras's safe mode, which runs no code from the file.
+
+    Raises:
+        UsageError: The file is missing, damaged, or needs code that safe mode refuses.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file `{path}`.")
+    try:
+        return keras.models.load_model(path, compile=compile, safe_mode=True)
+    except Exception as error:
+        raise UsageError(f"`{path}` cannot be loaded as a Keras model: {first_line(error)}") from error
+
+
+def built(model: keras.Model, signature: Signature) -> Signature:
+    """Build the model for the data if it is not, and complete the signature by its outputs.
+
+    Raises:
+        UsageError: The data does not fit the model.
+    """
+    inputs = keras.tree.map_structure(
+        lambda info: keras.KerasTensor(info.shape, dtype=info.dtype), signature.inputs
+    )
+    try:
+        # Symbolic: nothing is computed, and no state moves.
+        outputs = model.compute_output_spec(inputs) if model.built else model(inputs)
+    except Exception as error:
+        described = keras.tree.map_structure(lambda info: info.described, signature.inputs)
+        raise UsageError(
+            f"The data does not fit the model `{model.name}`. Its inputs are {described}."
+            f" Keras says: {first_line(error)}",
+            details=user_code_error("calling the model", error).details,
+        ) from error
+    return replace(signature, outputs=keras.tree.map_structure(tensor_info, outputs))
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Start from the weights of a `.weights.h5` or `.keras` file.
+
+    Raises:
+        UsageError: The file is missing, or its weights do not fit the model.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file `{path}` with initial weights.")
+    if not path.name.endswith((".weights.h5", ".keras")):
+        raise UsageError(f"`{path}` is no weights file: its name has to end with .weights.h5 or .keras.")
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise UsageError(f"The weights of `{path}` do not fit the model: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line: its class and the first line of its message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _made(found: Found, signature: Signature) -> Any:
+    value = found.value
+    if isinstance(value, keras.Model):
+        return value
+    if not callable(value):
+        raise UsageError(
+            f"The model `{found.component.described}` is {type(value).__name__}, not a keras.Model or a"
+            " function that returns one."
+        )
+    return make(found, "model", {"signature": signature})

@@ -1,0 +1,171 @@
+"""Optimizer, loss and metrics of an experiment, and whether they fit labels and outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasx.data.labels import needs_one_hot
+from kerasx.data.signature import LabelInfo, Signature, TensorInfo
+from kerasx.errors import UsageError
+from kerasx.experiment import Component, Experiment
+from kerasx.training.resolve import Resolver, keras_classes, make, objective
+
+# The article's loss is the default for the article's own job only: elsewhere it would be a guess.
+ARTICLE_JOB = ("mlp", "mnist")
+ARTICLE_LOSS = Component(name="sum-squared-error")
+DEFAULT_OPTIMIZER = Component(name="sgd")
+ACCURACY = Component(name="accuracy")
+# Keras losses that take class numbers, or labels of another length than the outputs.
+_NOT_ELEMENTWISE = ("SparseCategoricalCrossentropy", "CTC")
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What `compile` takes.
+
+    Attributes:
+        optimizer: A Keras optimizer.
+        loss: A Keras loss, a function, or a structure of them.
+        metrics: A list of Keras metrics and functions, or what a compiled model brought.
+        notes: What was chosen and why, to be said and recorded.
+    """
+
+    optimizer: keras.optimizers.Optimizer
+    loss: Any
+    metrics: Any
+    notes: tuple[str, ...] = ()
+
+
+def make_optimizer(component: Component, learning_rate: float | None, resolver: Resolver) -> Any:
+    """The optimizer a component names, with the experiment's learning rate where it has one.
+
+    Raises:
+        UsageError: There is no such optimizer, or it refuses an option.
+    """
+    found = resolver.find(
+        "optimizer", component, keras_classes=keras_classes(keras.optimizers, keras.optimizers.Optimizer)
+    )
+    if isinstance(found.value, keras.optimizers.Optimizer):
+        if learning_rate is not None:
+            found.value.learning_rate = learning_rate
+        return found.value
+    if not callable(found.value):
+        raise UsageError(f"The optimizer `{component.described}` is {type(found.value).__name__}, not an optimizer.")
+    extra = {} if learning_rate is None else {"learning_rate": learning_rate}
+    optimizer = make(found, "optimizer", **extra)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise UsageError(f"The optimizer `{component.described}` returned {type(optimizer).__name__}.")
+    return optimizer
+
+
+def loss_component(experiment: Experiment) -> Component:
+    """The loss of an experiment whose model did not bring one.
+
+    Raises:
+        UsageError: It has to be named.
+    """
+    if experiment.loss is not None:
+        return experiment.loss
+    if (experiment.model.name, experiment.dataset.name) == ARTICLE_JOB:
+        return ARTICLE_LOSS
+    raise UsageError(
+        "The loss has to be named: the article's `sum-squared-error` is the default for the model `mlp` on"
+        " `mnist` only. Give --loss, `loss` in the experiment file, or a compiled model."
+    )
+
+
+def make_loss(component: Component, signature: Signature, resolver: Resolver) -> Any:
+    """The loss a component names.
+
+    Raises:
+        UsageError: There is no such loss, or it refuses an option.
+    """
+    found = resolver.find("loss", component, keras_classes=keras_classes(keras.losses, keras.losses.Loss))
+    return objective(found, "loss", keras.losses.Loss, {"signature": signature})
+
+
+def make_metric(component: Component, signature: Signature, resolver: Resolver) -> Any:
+    """The metric a component names; a Keras metric is called in the logs what it was called here.
+
+    Raises:
+        UsageError: There is no such metric, it refuses an option, or it does not fit the data.
+    """
+    classes = keras_classes(keras.metrics, keras.metrics.Metric)
+    found = resolver.find("metric", component, keras_classes=classes)
+    if found.registration is None and not found.is_reference and found.component.name is not None:
+        return make(found, "metric", name=component.options.get("name", found.component.name))
+    return objective(found, "metric", keras.metrics.Metric, {"signature": signature})
+
+
+def make_metrics(
+    components: tuple[Component, ...] | None, signature: Signature, resolver: Resolver
+) -> tuple[list[Any], list[str]]:
+    """The metrics of an experiment, and what is to be said about them.
+
+    None named means `accuracy` where labels and outputs fit one, and no metric where they do not.
+    """
+    if components is None:
+        try:
+            metrics = [make_metric(ACCURACY, signature, resolver)]
+        except UsageError:
+            return [], []
+    else:
+        metrics = [make_metric(component, signature, resolver) for component in components]
+    notes = []
+    for metric in metrics:
+        name = getattr(metric, "name", None)
+        if name == "accuracy" and isinstance(signature.labels, LabelInfo) and isinstance(signature.outputs, TensorInfo):
+            notes.append(
+                f"accuracy is {type(metric).__name__}: labels {signature.labels.described},"
+                f" outputs {signature.outputs.described}"
+            )
+    return metrics, notes
+
+
+def encodes_labels(loss: Any, labels: Any, outputs: Any) -> bool:
+    """Whether a Keras loss would compare class numbers with outputs element by element."""
+    return (
+        isinstance(loss, keras.losses.Loss)
+        and getattr(keras.losses, type(loss).__name__, None) is type(loss)
+        and type(loss).__name__ not in _NOT_ELEMENTWISE
+        and needs_one_hot(labels, outputs)
+    )
+
+
+def check_labels(loss: Any, signature: Signature) -> None:
+    """Refuse labels that the loss would accept and compare with the wrong outputs.
+
+    Raises:
+        UsageError: Labels and outputs do not fit.
+    """
+    labels, outputs = signature.labels, signature.outputs
+    if not isinstance(loss, keras.losses.Loss) or not isinstance(labels, LabelInfo):
+        return
+    if not isinstance(outputs, TensorInfo):
+        return
+    name = type(loss).__name__
+    units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
+    takes_numbers = name in ("SparseCategoricalCrossentropy", "SumSquaredError")
+    if takes_numbers and needs_one_hot(labels, outputs):
+        if units is not None and labels.maximum >= units:
+            raise UsageError(
+                f"The labels go up to {labels.maximum:g}, and the model has outputs for the classes 0 to"
+                f" {units - 1}. Give the model more outputs, or other labels."
+            )
+        return
+    is_keras = getattr(keras.losses, name, None) is type(loss)
+    if name in _NOT_ELEMENTWISE or not (is_keras or name == "SumSquaredError"):
+        return
+    if _without_column(labels) != _without_column(outputs):
+        raise UsageError(
+            f"The loss {name} compares labels and outputs element by element, and they have different"
+            f" shapes: labels {labels.described}, outputs {outputs.described}."
+        )
+
+
+def _without_column(info: TensorInfo) -> tuple[int | None, ...]:
+    """The shape without the batch, and without a last axis of one, which Keras adds or drops."""
+    return info.shape[1:-1] if len(info.shape) > 1 and info.shape[-1] == 1 else info.shape[1:]

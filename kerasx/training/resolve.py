@@ -1,0 +1,205 @@
+"""Turns the components of an experiment into objects: handed over, registered, by reference or Keras's."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from kerasx.errors import KerasxError, PluginError, UsageError, suggestion
+from kerasx.experiment import Component
+from kerasx.references import References, is_reference, user_code_error
+from kerasx.registry import Registration, Registry
+
+
+@dataclass(frozen=True)
+class Found:
+    """An implementation and where it came from.
+
+    Attributes:
+        value: The class, function or object.
+        component: What asked for it.
+        registration: The plugin's, where one answered.
+        is_reference: Whether it is the user's own code, named by reference.
+    """
+
+    value: Any
+    component: Component
+    registration: Registration | None = None
+    is_reference: bool = False
+
+
+@dataclass
+class Resolver:
+    """Finds components for one run and remembers who answered.
+
+    Attributes:
+        registry: The engine's plugins.
+        references: Loads the user's own code.
+        answers: For each component: kind, name, who answered, and its options.
+        registrations: Those of plugins among them.
+    """
+
+    registry: Registry
+    references: References = field(default_factory=References)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    registrations: list[Registration] = field(default_factory=list)
+
+    def find(self, kind: str, component: Component, *, keras_classes: Mapping[str, type] | None = None) -> Found:
+        """The implementation a component names.
+
+        Args:
+            kind: `strategy`, `loss`, `metric`, `model`, `dataset`, `callback` or `optimizer`.
+            component: A name, a reference or an object.
+            keras_classes: Keras's own classes of that kind by folded name, asked last.
+
+        Raises:
+            UsageError: Nothing answers to the name, or the user's code raises.
+            PluginError: The plugin that answers fails.
+        """
+        if component.name is None:
+            self._answered(kind, component, "an object handed over")
+            return Found(component.value, component)
+        registration = self.registry.find(kind, component.name)
+        if registration is not None:
+            self._answered(kind, component, registration.plugin.origin, registration)
+            return Found(self.registry.load(registration), component, registration)
+        if is_reference(component.name):
+            self._answered(kind, component, "import reference")
+            return Found(self.references.load(component.name), component, is_reference=True)
+        keras_class = (keras_classes or {}).get(folded(component.name))
+        if keras_class is not None:
+            self._answered(kind, component, f"keras {keras_class.__name__}")
+            return Found(keras_class, component)
+        raise self.registry.unknown(
+            kind, component.name, also=[snake_case(each.__name__) for each in (keras_classes or {}).values()]
+        )
+
+    def _answered(
+        self, kind: str, component: Component, answer: str, registration: Registration | None = None
+    ) -> None:
+        plugin = registration.plugin if registration else None
+        if registration is not None:
+            self.registrations.append(registration)
+        self.answers.append(
+            {
+                "kind": kind,
+                "name": component.described,
+                "answered_by": answer,
+                "distribution": plugin.distribution if plugin else None,
+                "version": plugin.version if plugin else None,
+                "options": component.options,
+            }
+        )
+
+
+def make(found: Found, kind: str, offered: Mapping[str, Any] | None = None, **extra: Any) -> Any:
+    """Call a factory with its component's options.
+
+    Args:
+        found: Whose `value` is a class or a function.
+        kind: For messages.
+        offered: Arguments that are passed where the factory has a parameter of that name.
+        extra: Options that the experiment holds elsewhere.
+
+    Raises:
+        UsageError: An option is unknown or its value is refused, or the user's own code raises.
+        PluginError: A plugin's code raises.
+    """
+    name = found.component.described
+    parameters = _parameters(found.value)
+    options = {**extra, **found.component.options}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for option in options:
+        if option not in parameters and not takes_any:
+            known = [p for p in parameters if p not in (offered or {})]
+            raise UsageError(
+                f"The {kind} `{name}` has no option `{option}`. {suggestion(option, known, what='options')}"
+            )
+    offered = {key: value for key, value in (offered or {}).items() if key in parameters}
+    return call(found, kind, **{**offered, **options})
+
+
+def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
+    """Call what was found; what it raises becomes an error that says whose code it was."""
+    name = found.component.described
+    try:
+        return found.value(*args, **kwargs)
+    except KerasxError:
+        raise
+    except Exception as error:
+        if found.registration is not None:
+            raise PluginError(
+                f"The {kind} `{name}` of {found.registration.plugin.origin} failed:"
+                f" {type(error).__name__}: {error}",
+                details=traceback.format_exc(),
+            ) from error
+        if found.is_reference or found.component.name is None:
+            raise user_code_error(f"making the {kind} `{name}`", error) from error
+        raise UsageError(
+            f"The {kind} `{name}` refuses its options {kwargs}: {error}", details=traceback.format_exc()
+        ) from error
+
+
+def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -> Any:
+    """A loss or metric from a class, a function `(y_true, y_pred)`, a factory or an object.
+
+    Raises:
+        UsageError: It is none of these, or an option is refused.
+    """
+    value = found.value
+    if isinstance(value, type) and issubclass(value, base):
+        return make(found, kind, offered)
+    if isinstance(value, base):
+        return value
+    if not callable(value):
+        if found.component.name is None:
+            return value  # a list or dictionary of objectives, one for each output, is Keras's to read
+        raise UsageError(f"The {kind} `{found.component.described}` is {type(value).__name__}, and cannot be called.")
+    if takes_labels_and_outputs(value):
+        options = found.component.options
+        return functools.wraps(value)(functools.partial(value, **options)) if options else value
+    return make(found, kind, offered)
+
+
+def takes_labels_and_outputs(function: Callable[..., Any]) -> bool:
+    """Whether a function has the form `(y_true, y_pred)` rather than that of a factory."""
+    parameters = _parameters(function).values()
+    required = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(required) == 2
+
+
+def keras_classes(module: ModuleType, base: type) -> dict[str, type]:
+    """Keras's public classes of a kind by folded name, with its short names (`mse`) beside the long."""
+    classes = {
+        folded(name): value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, base) and value is not base and not name.startswith("_")
+    }
+    for name, value in vars(module).items():
+        # A short name such as `mse` is a function there, which knows its long name.
+        if not isinstance(value, type) and callable(value) and folded(value.__name__) in classes:
+            classes.setdefault(folded(name), classes[folded(value.__name__)])
+    return classes
+
+
+def folded(name: str) -> str:
+    """A name without case, dashes and underscores: `mean_squared_error` is `MeanSquaredError`."""
+    return re.sub(r"[-_\s]", "", name).casefold()
+
+
+def snake_case(name: str) -> str:
+    """`MeanSquaredError` as `mean_squared_error`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return {}

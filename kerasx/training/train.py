@@ -1,0 +1,160 @@
+"""One run from start to end: assemble, train, evaluate, keep."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerasx.digest import weights_digest
+from kerasx.errors import KerasxError, NonFiniteError, UsageError
+from kerasx.experiment import Experiment
+from kerasx.registry import Registry
+from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run
+from kerasx.runs.environment import environment_record
+from kerasx.runs.files import write_json, write_text
+from kerasx.runs.log import RunLog
+from kerasx.runs.recorder import EpochRecorder, FiniteLoss
+from kerasx.runs.result import DryRun, Run
+from kerasx.runs.saving import save_model
+from kerasx.training.assembly import Assembly, assemble, make_callbacks
+from kerasx.training.blame import training_error
+from kerasx.training.isolation import isolated
+from kerasx.training.resolve import Resolver
+
+if TYPE_CHECKING:
+    from kerasx.engine import Reporter
+
+
+def train(
+    experiment: Experiment,
+    registry: Registry,
+    runs: Path,
+    reporter: Reporter | None = None,
+    command: list[str] | None = None,
+) -> Run:
+    """Train an experiment in a new run directory; see `Engine.train`."""
+    with isolated(experiment.seed, experiment.precision):
+        assembly = assemble(experiment, Resolver(registry))
+        directory = create_run(runs, experiment.strategy.described)
+        try:
+            return _train(assembly, directory, reporter, command)
+        except BaseException as error:
+            _ended(error, assembly, directory)
+            if isinstance(error, KerasxError) or not isinstance(error, Exception):
+                raise
+            steps = _steps_taken(assembly)
+            raise training_error(error, assembly.resolver, steps_taken=steps) from error
+
+
+def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
+    """Resolve everything and train one batch; see `Engine.dry_run`."""
+    with isolated(experiment.seed, experiment.precision):
+        assembly = assemble(experiment, Resolver(registry), batch_limit=1)
+        task = assembly.task
+        lines: list[str] = []
+        task.model.summary(print_fn=lambda line, **_: lines.append(line))
+        task.epochs, task.callbacks = 1, make_callbacks(assembly, None)
+        try:
+            history = assembly.chosen.strategy.train(task)
+        except KerasxError:
+            raise
+        except Exception as error:
+            raise training_error(error, assembly.resolver, steps_taken=_steps_taken(assembly)) from error
+        return DryRun(
+            assembly.experiment,
+            "\n".join(lines),
+            assembly.resolver.answers,
+            tuple(assembly.notes),
+            {name: values[-1] for name, values in history.items()},
+        )
+
+
+def _train(
+    assembly: Assembly, directory: RunDirectory, reporter: Reporter | None, command: list[str] | None
+) -> Run:
+    task, experiment = assembly.task, assembly.experiment
+    log = RunLog(directory.path / LOG, task.epochs)
+    task.callbacks = [
+        *make_callbacks(assembly, directory.path),
+        EpochRecorder(directory),
+        log,
+        *(reporter.callbacks(assembly) if reporter else []),
+        FiniteLoss(),
+    ]
+    _write_start(assembly, directory, command)
+    for note in assembly.notes:
+        log.note(note)
+        if reporter:
+            reporter.note(note)
+
+    started = time.perf_counter()
+    history = assembly.chosen.strategy.train(task)
+    seconds = time.perf_counter() - started
+    evaluation = {} if task.validation is None else assembly.chosen.strategy.evaluate(task, task.validation)
+
+    saved = save_model(task.model, directory.path)
+    if saved is not None:
+        log.note(saved)
+        assembly.notes.append(saved)
+    run = Run(
+        directory=directory.path,
+        experiment=experiment,
+        model=task.model,
+        history=history,
+        evaluation=evaluation,
+        execution=task.execution.mode,
+        jit=task.execution.jit,
+        seconds=seconds,
+        steps=_steps_taken(assembly),
+        weights_digest=weights_digest(task.model),
+        notes=tuple(assembly.notes),
+    )
+    directory.write_summary({"status": "finished", **run.to_dict(), "notes": list(run.notes)})
+    log.note(f"finished in {seconds:.1f} s, weights {run.weights_digest}")
+    return run
+
+
+def _write_start(assembly: Assembly, directory: RunDirectory, command: list[str] | None) -> None:
+    """What is known before the first step: the experiment and what it runs with."""
+    task = assembly.task
+    write_text(directory.path / EXPERIMENT, assembly.experiment.to_toml())
+    record = environment_record(
+        assembly.resolver.answers,
+        command,
+        execution=task.execution.mode,
+        jit=task.execution.jit,
+        dtype_policy=task.model.dtype_policy.name,
+        data_digest=assembly.dataset.digest,
+        notes=list(assembly.notes),
+    )
+    write_json(directory.path / ENVIRONMENT, record)
+    directory.write_summary({"status": "running", "strategy": assembly.experiment.strategy.described})
+
+
+def _ended(error: BaseException, assembly: Assembly, directory: RunDirectory) -> None:
+    """Record how a run ended that did not finish; one that never took a step leaves nothing."""
+    if isinstance(error, NonFiniteError):
+        status = "non-finite"
+    elif isinstance(error, KeyboardInterrupt):
+        status = "interrupted"
+    elif _steps_taken(assembly) == 0:
+        directory.remove()
+        return
+    else:
+        status = "failed"
+    directory.write_summary(
+        {
+            "status": status,
+            "strategy": assembly.experiment.strategy.described,
+            "reason": f"{type(error).__name__}: {error}",
+            "steps": _steps_taken(assembly),
+        }
+    )
+
+
+def _steps_taken(assembly: Assembly) -> int:
+    optimizer: Any = assembly.task.model.optimizer
+    return 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))

@@ -1,0 +1,138 @@
+"""Uses the model of a run that is on disk: evaluate, predict, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.data.arrays import as_dataset
+from kerasx.errors import UsageError, suggestion
+from kerasx.experiment import Component, Experiment
+from kerasx.registry import Registry
+from kerasx.references import is_reference
+from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
+from kerasx.runs.files import replace_file
+from kerasx.training.assembly import assemble, load_dataset
+from kerasx.training.isolation import isolated
+from kerasx.training.model import build_model, built, first_line, load_model
+from kerasx.training.resolve import Resolver
+
+FORMATS = {"keras": ".keras", "weights": ".weights.h5", "saved-model": ""}
+
+
+def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -> dict[str, Any]:
+    """Evaluate a run's model; see `Engine.evaluate`."""
+    experiment = directory.experiment
+    values: dict[str, Any] = {"callbacks": (), "initial_weights": None}
+    if dataset is not None:
+        values["dataset"] = dataset
+    elif _was_object(experiment.dataset):
+        raise UsageError(
+            f"The data of {directory.name} was handed over as an object, which no file keeps: name data with"
+            " --dataset, or `dataset=` from code."
+        )
+    with isolated(experiment.seed, experiment.precision):
+        resolver = Resolver(registry)
+        # What was handed over as an object comes back with the model, which was saved compiled.
+        compiled = experiment.loss is None or _was_object(experiment.loss)
+        if compiled:
+            values |= {"loss": None, "metrics": None, "optimizer": None}
+        elif experiment.optimizer is not None and _was_object(experiment.optimizer):
+            values["optimizer"] = "sgd"  # evaluation does not use it
+        values["model"] = _model(directory, experiment, resolver, compile=compiled)
+        assembly = assemble(experiment.with_values(**values, precision=None), resolver)
+        task = assembly.task
+        batches = task.validation or task.batches
+        return assembly.chosen.strategy.evaluate(task, batches)
+
+
+def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
+    """The outputs of a run's model; see `Engine.predict`."""
+    experiment = directory.experiment
+    with isolated(experiment.seed, experiment.precision):
+        model = _model(directory, experiment, Resolver(registry))
+        rows = as_dataset((x,), "The input")
+        built(model, rows.signature)
+        return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
+
+
+def export(directory: RunDirectory, registry: Registry, path: Path, format: str | None) -> Path:
+    """Write a run's model; see `Engine.export`."""
+    chosen = format or next(
+        (name for name, ending in FORMATS.items() if ending and path.name.endswith(ending)), None
+    )
+    if chosen not in FORMATS:
+        if format is not None:
+            raise UsageError(f"There is no format `{format}`. {suggestion(format, FORMATS, what='formats')}")
+        raise UsageError(f"The ending of `{path}` names no format: give --format {', '.join(FORMATS)}.")
+    ending = FORMATS[chosen]
+    if ending and not path.name.endswith(ending):
+        raise UsageError(f"A file of the format `{chosen}` has to end with {ending}, and `{path}` does not.")
+    if path.exists():
+        raise UsageError(f"`{path}` exists: nothing is overwritten.")
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder `{path.parent}`.")
+    experiment = directory.experiment
+    with isolated(experiment.seed, experiment.precision):
+        model = _model(directory, experiment, Resolver(registry))
+        try:
+            if chosen == "saved-model":
+                model.export(path, format="tf_saved_model", verbose=False)
+            else:
+                replace_file(path, model.save if chosen == "keras" else model.save_weights)
+        except (TypeError, ValueError, NotImplementedError, OSError) as error:
+            raise UsageError(f"The model cannot be written as {chosen}: {first_line(error)}") from error
+    return path
+
+
+def _model(
+    directory: RunDirectory, experiment: Experiment, resolver: Resolver, *, compile: bool = False
+) -> keras.Model:
+    """The trained model of a run: its file, or rebuilt from its reference with its weights."""
+    _load_user_code(experiment, resolver)
+    whole, weights = directory.path / MODEL, directory.path / WEIGHTS
+    if whole.is_file():
+        return load_model(whole, compile=compile)
+    if not weights.is_file():
+        raise UsageError(f"{directory.name} has no model: its status is {directory.summary.get('status')}.")
+    if _was_object(experiment.model):
+        raise UsageError(
+            f"The model of {directory.name} was handed over as an object that cannot be saved whole: build it"
+            f" and load {weights}."
+        )
+    dataset = load_dataset(experiment.dataset, resolver)
+    model = build_model(experiment.model, dataset.signature, resolver)
+    built(model, dataset.signature)
+    try:
+        model.load_weights(weights)
+    except Exception as error:
+        raise UsageError(
+            f"The weights of {directory.name} do not fit what `{experiment.model.described}` builds now:"
+            f" {first_line(error)}"
+        ) from error
+    return model
+
+
+def _load_user_code(experiment: Experiment, resolver: Resolver) -> None:
+    """Load the user's own modules, in which a saved model looks for its classes and functions."""
+    parts = (experiment.model, experiment.loss, *(experiment.metrics or ()), experiment.strategy)
+    for part in parts:
+        if part is not None and part.name is not None and is_reference(part.name):
+            resolver.references.load(part.name)
+
+
+def _was_object(component: Component | None) -> bool:
+    return component is not None and (component.is_object or component.described.startswith("<"))
+
+
+def structure_of(arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+    """The rows to predict from the arrays of a file: the only one, `x`, or one for each input by name."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    for key in ("x", "x_test"):
+        if key in arrays:
+            return arrays[key]
+    return arrays

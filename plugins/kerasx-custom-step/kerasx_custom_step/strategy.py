@@ -1,0 +1,66 @@
+"""`fit` with the step replaced, as overriding `train_step` does, but from outside the model."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from kerasx import (
+    Batches,
+    Step,
+    StepOptions,
+    StepStrategy,
+    TrainingTask,
+    own_test_step,
+    own_train_step,
+    run_fit,
+    train_step,
+)
+
+
+class CustomStepStrategy(StepStrategy):
+    """Training through `fit`, so that every callback works, by a step that is not the model's."""
+
+    options_type = StepOptions
+
+    def train(self, task: TrainingTask) -> dict[str, list[float]]:
+        """Replace the steps, call `fit` once for all epochs, and put the model's own back."""
+        with _replaced(task, train=task.train_step or train_step):
+            return run_fit(task)
+
+    def evaluate(self, task: TrainingTask, batches: Batches) -> dict[str, Any]:
+        """Evaluate by Keras's or the named test step."""
+        with _replaced(task):
+            return super().evaluate(task, batches)
+
+
+@contextlib.contextmanager
+def _replaced(task: TrainingTask, train: Step | None = None) -> Iterator[None]:
+    """Let the model call other steps for a while.
+
+    As instance attributes they keep the model's class, so that checkpoints written meanwhile can be
+    loaded. `fit` keeps the function that it traced, which therefore is made anew before and after.
+    """
+    model = task.model
+    kept = dict(vars(model))
+    steps = {"train_step": train, "test_step": task.test_step}
+    replaced = [name for name, step in steps.items() if step not in (None, own_train_step, own_test_step)]
+    try:
+        for name in replaced:
+            setattr(model, name, functools.partial(steps[name], model))  # type: ignore[arg-type]
+        _forget_functions(model)
+        yield
+    finally:
+        for name in replaced:
+            if name in kept:
+                setattr(model, name, kept[name])
+            else:
+                delattr(model, name)
+        _forget_functions(model)
+
+
+def _forget_functions(model: Any) -> None:
+    model.make_train_function(force=True)
+    model.make_test_function(force=True)
