@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kerasx.errors import KerasxError, UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
-from kerasx.runs.directory import RunDirectory, check_runs_folder, create_run, find_run, list_runs
+from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
 from kerasx.startup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -130,6 +128,27 @@ class Engine:
         from kerasx.training.use import predict
 
         return predict(directory, self.registry, x)
+
+    def predict_file(self, run: str | Path | Run, source: Path, target: Path) -> dict[str, tuple[int, ...]]:
+        """The outputs of a run's model for the rows of an npz file, written to another.
+
+        Args:
+            run: As for `evaluate`.
+            source: An npz file whose only array, or array `x`, holds the rows; or one array for each
+                input, by name.
+            target: The npz file to write; it must not exist.
+
+        Returns:
+            The shape of each array written: `predictions`, or one for each output.
+
+        Raises:
+            UsageError: As for `predict`; or a file is missing, unreadable, in the way or cannot be written.
+        """
+        directory = self.run_directory(run)
+        start_tensorflow()
+        from kerasx.training.use import predict_file
+
+        return predict_file(directory, self.registry, source, target)
 
     def export(self, run: str | Path | Run, path: str | Path, *, format: str | None = None) -> Path:
         """Write a run's model in one of Keras's own formats.

@@ -74,12 +74,10 @@ def suggestion(name: str, known: Iterable[str], *, what: str = "names") -> str:
         return f"Did you mean {_listed(close, 'or')}?"
     if not known:
         return f"There are no {what}."
-    shown = known if len(known) <= 12 else [*known[:12], "..."]
-    return f"The {what} are: {', '.join(shown)}."
+    shown = ", ".join(known[:30])
+    return f"The {what} are: {shown}{', ...' if len(known) > 30 else '.'}"
 
 
 def _listed(names: list[str], conjunction: str) -> str:
     quoted = [f"`{name}`" for name in names]
-    return (
-        quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {conjunction} {quoted[-1]}"
-    )
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {conjunction} {quoted[-1]}"

@@ -173,7 +173,8 @@ class Experiment(BaseModel):
 
     def to_plain(self) -> dict[str, Any]:
         """The fields as TOML and JSON hold them, without those that are None."""
-        return _plain(self.model_dump(mode="python", exclude_none=True))
+        plain: dict[str, Any] = _plain(self.model_dump(mode="python", exclude_none=True))
+        return plain
 
     def to_toml(self) -> str:
         """The experiment as TOML; says so in a comment where objects were handed over."""
@@ -248,7 +249,9 @@ def _described(error: ValidationError, source: str) -> str:
     for each in error.errors(include_url=False):
         place = ".".join(str(part) for part in each["loc"])
         if each["type"] == "extra_forbidden":
-            lines.append(f"there is no key `{place}`. {suggestion(place, Experiment.model_fields, what='keys')}")
+            lines.append(
+                f"there is no key `{place}`. {suggestion(place, Experiment.model_fields, what='keys')}"
+            )
         else:
             lines.append(f"`{place}` is {each['input']!r}: {each['msg'].removeprefix('Value error, ')}")
     return f"In {source}, " + "; ".join(lines) + ("" if lines[-1].endswith((".", "?")) else ".")

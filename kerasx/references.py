@@ -79,7 +79,9 @@ class References:
             return self._files[resolved]
         if not resolved.is_file():
             siblings = [p.name for p in resolved.parent.glob("*.py")] if resolved.parent.is_dir() else []
-            near = "".join(f" Did you mean `{path.parent / name}`?" for name in nearest(path.name, siblings)[:1])
+            near = "".join(
+                f" Did you mean `{path.parent / name}`?" for name in nearest(path.name, siblings)[:1]
+            )
             raise UsageError(f"`{reference}`: there is no file `{path}`.{near}")
         # A name of its own: a user's `model.py` must not answer for another package's `model`. It
         # depends on the path alone, so that objects saved by one process are found by the next.
@@ -119,7 +121,11 @@ def attribute_of(module: ModuleType, attribute: str, where: str) -> object:
         try:
             value = getattr(value, part)
         except AttributeError as error:
-            public = [name for name in vars(value) if not name.startswith("_")] if hasattr(value, "__dict__") else []
+            public = (
+                [name for name in vars(value) if not name.startswith("_")]
+                if hasattr(value, "__dict__")
+                else []
+            )
             raise UsageError(
                 f"{where}: there is no `{part}` in it. {suggestion(part, public, what='names in it')}"
             ) from error

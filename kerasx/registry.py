@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
@@ -94,6 +94,19 @@ class Registry:
         if self._plugins is None:
             self._plugins = [self._load_builtins(), *self._load_installed(), *self._load_objects()]
         return self._plugins
+
+    def plugin(self, name: str) -> Plugin:
+        """The plugin of a name, of a distribution, or of something it provides.
+
+        Raises:
+            UsageError: There is none; the message offers the nearest.
+        """
+        named = [plugin for plugin in self.plugins if name in _names_of(plugin)]
+        providers = [plugin for plugin in self.plugins if any(spec.name == name for spec in plugin.specs)]
+        if found := named or providers:
+            return found[0]
+        known = {each for plugin in self.plugins for each in (plugin.name, plugin.distribution) if each}
+        raise UsageError(f"There is no plugin `{name}`. {suggestion(name, known, what='plugins')}")
 
     def names(self, kind: str) -> list[str]:
         """The registered names of a kind, sorted."""
@@ -297,7 +310,7 @@ def _checked(spec: object, kind: str) -> Spec:
     expected = SPEC_TYPES[kind]
     if not isinstance(spec, expected):
         raise TypeError(f"{hookspecs.HOOKS[kind]} has to return {expected.__name__} objects, not {spec!r}")
-    return cast(Spec, spec)
+    return spec
 
 
 def _refuse_repeated_names(specs: tuple[Spec, ...]) -> None:

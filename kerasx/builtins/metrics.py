@@ -29,7 +29,7 @@ def accuracy(signature: Signature, name: str = "accuracy") -> keras.metrics.Metr
             " for each, as a Keras model does in `compile`."
         )
     given = f"labels of shape {labels.described} and outputs of shape {outputs.described}"
-    units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
+    units = (outputs.shape[-1] if len(outputs.shape) > 1 else 1) or 1
     # A last axis of one holds a single number for each row, with or without the axis.
     label_rank = len(labels.shape) - (len(labels.shape) > 1 and labels.shape[-1] == 1)
     output_rank = len(outputs.shape) - (len(outputs.shape) > 1 and units == 1)

@@ -10,9 +10,7 @@ from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
 
 
-def mlp(
-    signature: Signature, hidden: Sequence[int] = (256, 128), outputs: int | None = None
-) -> keras.Model:
+def mlp(signature: Signature, hidden: Sequence[int] = (256, 128), outputs: int | None = None) -> keras.Model:
     """Flatten, a dense relu layer for each of `hidden`, and a dense layer without activation.
 
     Args:

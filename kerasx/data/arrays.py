@@ -125,7 +125,9 @@ def _from_mapping(value: Mapping[Any, Any], source: str) -> Dataset:
     unknown = [str(key) for key in value if key not in _NPZ_KEYS]
     missing = [key for key in ("x_train", "y_train") if key not in value]
     if missing or unknown:
-        problem = f"has no `{missing[0]}`" if missing else f"has an array `{unknown[0]}` that means nothing here"
+        problem = (
+            f"has no `{missing[0]}`" if missing else f"has an array `{unknown[0]}` that means nothing here"
+        )
         raise UsageError(
             f"{source} {problem}. It has: {', '.join(map(str, value)) or 'nothing'}. Needed are x_train and"
             " y_train; x_test, y_test, sample_weight_train and sample_weight_test may follow."
@@ -152,7 +154,9 @@ def _checked(arrays: Arrays, source: str, purpose: str) -> Arrays:
         if array.dtype.hasobject:
             raise UsageError(f"{source}: a {purpose} array holds Python objects. Give numbers or text.")
         if array.ndim == 0:
-            raise UsageError(f"{source}: a {purpose} array is a single value. The first axis has to be the rows.")
+            raise UsageError(
+                f"{source}: a {purpose} array is a single value. The first axis has to be the rows."
+            )
         return array
 
     checked = Arrays(*(_map(as_array, part) for part in (arrays.x, arrays.y, arrays.sample_weight)))

@@ -23,7 +23,7 @@ def one_hot(dataset: Dataset, classes: int) -> Dataset:
         raise UsageError(f"Only class numbers can be encoded as one-hot rows, and the labels are {found}.")
     if labels.maximum >= classes:
         raise UsageError(
-            f"The labels go up to {labels.maximum:g}, and there are outputs for the classes 0 to {classes - 1}."
+            f"The labels go up to {labels.maximum:g}, and the outputs are for the classes 0 to {classes - 1}."
         )
     return Dataset(
         _encoded(dataset.train, classes),

@@ -1,4 +1,4 @@
-"""Batch order: a pure function of seed and epoch, so that every strategy and process sees the same batches."""
+"""Batch order: a pure function of seed and epoch, the same for every strategy and process."""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         pickled = "allow_pickle" in str(error) or "pickled" in str(error)
         why = "it holds Python objects, which are never loaded" if pickled else f"{error}"
-        raise UsageError(f"`{path}` cannot be read as npz: {why}. Save plain arrays with numpy.savez.") from error
+        raise UsageError(
+            f"`{path}` cannot be read as npz: {why}. Save plain arrays with numpy.savez."
+        ) from error
 
 
 def dataset_from_npz(path: Path) -> Dataset:

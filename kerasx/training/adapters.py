@@ -37,7 +37,7 @@ class LoopStrategy(StepStrategy):
             logs: Any = self._loop(task.model, task.batches.epoch(epoch))
             if logs is not None and not isinstance(logs, dict):
                 raise UsageError(f"A loop has to return a dictionary of logs, not {type(logs).__name__}.")
-            return logs if logs is not None else task.model.get_metrics_result()  # type: ignore[no-any-return]
+            return logs if logs is not None else task.model.get_metrics_result()
 
         signature = None if task.validation is None else task.validation.signature
         test = bind_step(task.test_step or test_step, task.model, task.execution, signature)

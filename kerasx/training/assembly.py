@@ -96,7 +96,9 @@ def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | N
     if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
         dataset = _with_one_hot(dataset, signature)
         signature = replace(dataset.signature, outputs=signature.outputs)
-        notes.append(f"labels are encoded as one-hot rows {signature.labels.described}, once, for all strategies")
+        notes.append(
+            f"labels are encoded as one-hot rows {signature.labels.described}, once, for all strategies"
+        )
     check_labels(loss, signature)
 
     execution = settle_execution(experiment, chosen, model)
@@ -143,7 +145,9 @@ def make_callbacks(assembly: Assembly, run_directory: Path | None) -> list[keras
         if not isinstance(callback, keras.callbacks.Callback) and callable(callback):
             callback = make(found, "callback", {"run_directory": run_directory})
         if not isinstance(callback, keras.callbacks.Callback):
-            raise UsageError(f"The callback `{component.described}` is {type(callback).__name__}, not a callback.")
+            raise UsageError(
+                f"The callback `{component.described}` is {type(callback).__name__}, not a callback."
+            )
         made.append(callback)
     return made
 
@@ -224,7 +228,9 @@ def _completed(
 
 def _constant_rate(optimizer: Any) -> float | None:
     """The learning rate as it was written, where it is one number and no schedule."""
-    if isinstance(getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
+    if isinstance(
+        getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
+    ):
         return None
     # The shortest decimal that is this float32: 0.01, not 0.009999999776482582.
     return float(str(np.float32(keras.ops.convert_to_numpy(optimizer.learning_rate))))

@@ -61,7 +61,9 @@ def choose_strategy(component: Component, resolver: Resolver) -> ChosenStrategy:
         PluginError: The plugin that provides it fails.
     """
     if component.name == REFERENCE:
-        raise UsageError(f"`{REFERENCE}` is reserved for the reference step, which is no strategy to train with.")
+        raise UsageError(
+            f"`{REFERENCE}` is reserved for the reference step, which is no strategy to train with."
+        )
     found = resolver.find("strategy", component)
     value = found.value
     if isinstance(value, StepStrategy):

@@ -33,9 +33,7 @@ class Execution:
         return f"{self.mode}{' with jit' if self.jit else ''}"
 
 
-def bind_step(
-    step: Step, model: keras.Model, execution: Execution, signature: Any
-) -> Callable[[Any], Logs]:
+def bind_step(step: Step, model: keras.Model, execution: Execution, signature: Any) -> Callable[[Any], Logs]:
     """The step as a function of a batch alone, in the given execution.
 
     The function is traced once, with the signature of the batches, in which the batch axis is unknown:

@@ -15,9 +15,7 @@ RunEpoch = Callable[[keras.callbacks.CallbackList, int], Logs]
 RunStep = Callable[[Any], Logs]
 
 
-def run_epochs(
-    task: TrainingTask, run_epoch: RunEpoch, test: RunStep
-) -> dict[str, list[float]]:
+def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[str, list[float]]:
     """Train epoch by epoch, as `fit` does around its steps.
 
     Args:

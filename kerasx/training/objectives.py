@@ -11,7 +11,8 @@ from kerasx.data.labels import needs_one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
 from kerasx.experiment import Component, Experiment
-from kerasx.training.resolve import Resolver, keras_classes, make, objective
+from kerasx.training.keras_names import KerasNames
+from kerasx.training.resolve import Resolver, make, objective
 
 # The article's loss is the default for the article's own job only: elsewhere it would be a guess.
 ARTICLE_JOB = ("mlp", "mnist")
@@ -46,15 +47,17 @@ def make_optimizer(component: Component, learning_rate: float | None, resolver: 
         UsageError: There is no such optimizer, or it refuses an option.
     """
     found = resolver.find(
-        "optimizer", component, keras_classes=keras_classes(keras.optimizers, keras.optimizers.Optimizer)
+        "optimizer", component, keras_names=KerasNames(keras.optimizers, keras.optimizers.Optimizer)
     )
     if isinstance(found.value, keras.optimizers.Optimizer):
         if learning_rate is not None:
             found.value.learning_rate = learning_rate
         return found.value
     if not callable(found.value):
-        raise UsageError(f"The optimizer `{component.described}` is {type(found.value).__name__}, not an optimizer.")
-    extra = {} if learning_rate is None else {"learning_rate": learning_rate}
+        raise UsageError(
+            f"The optimizer `{component.described}` is {type(found.value).__name__}, not an optimizer."
+        )
+    extra: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     optimizer = make(found, "optimizer", **extra)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise UsageError(f"The optimizer `{component.described}` returned {type(optimizer).__name__}.")
@@ -83,7 +86,7 @@ def make_loss(component: Component, signature: Signature, resolver: Resolver) ->
     Raises:
         UsageError: There is no such loss, or it refuses an option.
     """
-    found = resolver.find("loss", component, keras_classes=keras_classes(keras.losses, keras.losses.Loss))
+    found = resolver.find("loss", component, keras_names=KerasNames(keras.losses, keras.losses.Loss))
     return objective(found, "loss", keras.losses.Loss, {"signature": signature})
 
 
@@ -93,9 +96,8 @@ def make_metric(component: Component, signature: Signature, resolver: Resolver) 
     Raises:
         UsageError: There is no such metric, it refuses an option, or it does not fit the data.
     """
-    classes = keras_classes(keras.metrics, keras.metrics.Metric)
-    found = resolver.find("metric", component, keras_classes=classes)
-    if found.registration is None and not found.is_reference and found.component.name is not None:
+    found = resolver.find("metric", component, keras_names=KerasNames(keras.metrics, keras.metrics.Metric))
+    if found.is_keras:
         return make(found, "metric", name=component.options.get("name", found.component.name))
     return objective(found, "metric", keras.metrics.Metric, {"signature": signature})
 
@@ -117,7 +119,11 @@ def make_metrics(
     notes = []
     for metric in metrics:
         name = getattr(metric, "name", None)
-        if name == "accuracy" and isinstance(signature.labels, LabelInfo) and isinstance(signature.outputs, TensorInfo):
+        if (
+            name == "accuracy"
+            and isinstance(signature.labels, LabelInfo)
+            and isinstance(signature.outputs, TensorInfo)
+        ):
             notes.append(
                 f"accuracy is {type(metric).__name__}: labels {signature.labels.described},"
                 f" outputs {signature.outputs.described}"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 from kerasx.errors import KerasxError, PluginError, UsageError, suggestion
 from kerasx.experiment import Component
 from kerasx.references import References, is_reference, user_code_error
 from kerasx.registry import Registration, Registry
+from kerasx.training.keras_names import KerasNames
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,14 @@ class Found:
         component: What asked for it.
         registration: The plugin's, where one answered.
         is_reference: Whether it is the user's own code, named by reference.
+        is_keras: Whether it is one of Keras's own classes.
     """
 
     value: Any
     component: Component
     registration: Registration | None = None
     is_reference: bool = False
+    is_keras: bool = False
 
 
 @dataclass
@@ -50,13 +51,13 @@ class Resolver:
     answers: list[dict[str, Any]] = field(default_factory=list)
     registrations: list[Registration] = field(default_factory=list)
 
-    def find(self, kind: str, component: Component, *, keras_classes: Mapping[str, type] | None = None) -> Found:
+    def find(self, kind: str, component: Component, *, keras_names: KerasNames | None = None) -> Found:
         """The implementation a component names.
 
         Args:
             kind: `strategy`, `loss`, `metric`, `model`, `dataset`, `callback` or `optimizer`.
             component: A name, a reference or an object.
-            keras_classes: Keras's own classes of that kind by folded name, asked last.
+            keras_names: Keras's own of that kind, asked last.
 
         Raises:
             UsageError: Nothing answers to the name, or the user's code raises.
@@ -72,12 +73,11 @@ class Resolver:
         if is_reference(component.name):
             self._answered(kind, component, "import reference")
             return Found(self.references.load(component.name), component, is_reference=True)
-        keras_class = (keras_classes or {}).get(folded(component.name))
-        if keras_class is not None:
-            self._answered(kind, component, f"keras {keras_class.__name__}")
-            return Found(keras_class, component)
+        if keras_names is not None and (found := keras_names.find(component.name)) is not None:
+            self._answered(kind, component, f"keras {found.__name__}")
+            return Found(found, component, is_keras=True)
         raise self.registry.unknown(
-            kind, component.name, also=[snake_case(each.__name__) for each in (keras_classes or {}).values()]
+            kind, component.name, also=keras_names.names() if keras_names is not None else ()
         )
 
     def _answered(
@@ -114,10 +114,15 @@ def make(found: Found, kind: str, offered: Mapping[str, Any] | None = None, **ex
     name = found.component.described
     parameters = _parameters(found.value)
     options = {**extra, **found.component.options}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    # Keras's classes take any keyword argument, only to refuse it further down without a hint.
+    takes_any = not found.is_keras and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for option in options:
         if option not in parameters and not takes_any:
-            known = [p for p in parameters if p not in (offered or {})]
+            known = [
+                p.name
+                for p in parameters.values()
+                if p.name not in (offered or {}) and p.kind is not p.VAR_KEYWORD
+            ]
             raise UsageError(
                 f"The {kind} `{name}` has no option `{option}`. {suggestion(option, known, what='options')}"
             )
@@ -160,7 +165,9 @@ def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -
     if not callable(value):
         if found.component.name is None:
             return value  # a list or dictionary of objectives, one for each output, is Keras's to read
-        raise UsageError(f"The {kind} `{found.component.described}` is {type(value).__name__}, and cannot be called.")
+        raise UsageError(
+            f"The {kind} `{found.component.described}` is {type(value).__name__}, and cannot be called."
+        )
     if takes_labels_and_outputs(value):
         options = found.component.options
         return functools.wraps(value)(functools.partial(value, **options)) if options else value
@@ -170,32 +177,12 @@ def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -
 def takes_labels_and_outputs(function: Callable[..., Any]) -> bool:
     """Whether a function has the form `(y_true, y_pred)` rather than that of a factory."""
     parameters = _parameters(function).values()
-    required = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [
+        p
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     return len(required) == 2
-
-
-def keras_classes(module: ModuleType, base: type) -> dict[str, type]:
-    """Keras's public classes of a kind by folded name, with its short names (`mse`) beside the long."""
-    classes = {
-        folded(name): value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, base) and value is not base and not name.startswith("_")
-    }
-    for name, value in vars(module).items():
-        # A short name such as `mse` is a function there, which knows its long name.
-        if not isinstance(value, type) and callable(value) and folded(value.__name__) in classes:
-            classes.setdefault(folded(name), classes[folded(value.__name__)])
-    return classes
-
-
-def folded(name: str) -> str:
-    """A name without case, dashes and underscores: `mean_squared_error` is `MeanSquaredError`."""
-    return re.sub(r"[-_\s]", "", name).casefold()
-
-
-def snake_case(name: str) -> str:
-    """`MeanSquaredError` as `mean_squared_error`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:

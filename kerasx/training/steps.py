@@ -54,9 +54,7 @@ def forward(model: keras.Model, x: Any, *, training: bool) -> Any:
     return model(x)
 
 
-def total_loss(
-    model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool
-) -> Any:
+def total_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Any:
     """The model's loss and the losses its layers add, a scalar tensor.
 
     An overridden `compute_loss` may lack the argument `training`, which came with Keras 3.3.
@@ -103,7 +101,9 @@ def kind_of_function(function: Callable[..., Any], name: str) -> Literal["step",
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
         raise UsageError(f"`{name}` has no readable signature. Write a function (model, data).") from error
-    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 2 or len(required) > 2 or any(p.kind is p.KEYWORD_ONLY for p in required):
         given = ", ".join(p.name for p in parameters)

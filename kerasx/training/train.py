@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasx.digest import weights_digest
-from kerasx.errors import KerasxError, NonFiniteError, UsageError
+from kerasx.errors import KerasxError, NonFiniteError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import keras
 import numpy as np
 
 from kerasx.data.arrays import as_dataset
+from kerasx.data.sources import load_npz
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Component, Experiment
-from kerasx.registry import Registry
 from kerasx.references import is_reference
+from kerasx.registry import Registry
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.training.assembly import assemble, load_dataset
@@ -59,6 +61,24 @@ def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
         return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
 
 
+def predict_file(
+    directory: RunDirectory, registry: Registry, source: Path, target: Path
+) -> dict[str, tuple[int, ...]]:
+    """Predict from one npz file into another; see `Engine.predict_file`."""
+    arrays = load_npz(source)
+    _check_target(target, ".npz")
+    only = next(iter(arrays.values())) if len(arrays) == 1 else arrays.get("x")
+    outputs = predict(directory, registry, arrays if only is None else only)
+    if isinstance(outputs, dict):
+        named = outputs
+    elif isinstance(outputs, list | tuple):
+        named = {f"predictions_{number}": each for number, each in enumerate(outputs)}
+    else:
+        named = {"predictions": outputs}
+    replace_file(target, lambda temporary: np.savez(temporary, **named))
+    return {name: tuple(array.shape) for name, array in named.items()}
+
+
 def export(directory: RunDirectory, registry: Registry, path: Path, format: str | None) -> Path:
     """Write a run's model; see `Engine.export`."""
     chosen = format or next(
@@ -68,13 +88,7 @@ def export(directory: RunDirectory, registry: Registry, path: Path, format: str 
         if format is not None:
             raise UsageError(f"There is no format `{format}`. {suggestion(format, FORMATS, what='formats')}")
         raise UsageError(f"The ending of `{path}` names no format: give --format {', '.join(FORMATS)}.")
-    ending = FORMATS[chosen]
-    if ending and not path.name.endswith(ending):
-        raise UsageError(f"A file of the format `{chosen}` has to end with {ending}, and `{path}` does not.")
-    if path.exists():
-        raise UsageError(f"`{path}` exists: nothing is overwritten.")
-    if not path.parent.is_dir():
-        raise UsageError(f"There is no folder `{path.parent}`.")
+    _check_target(path, FORMATS[chosen])
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision):
         model = _model(directory, experiment, Resolver(registry))
@@ -124,15 +138,15 @@ def _load_user_code(experiment: Experiment, resolver: Resolver) -> None:
             resolver.references.load(part.name)
 
 
+def _check_target(path: Path, ending: str) -> None:
+    """Refuse a path that cannot or must not be written, before time is spent."""
+    if not path.name.endswith(ending):
+        raise UsageError(f"The name of the file to write has to end with {ending}, and `{path}` does not.")
+    if path.exists():
+        raise UsageError(f"`{path}` exists: nothing is overwritten.")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"There is no folder `{path.parent}` that can be written to.")
+
+
 def _was_object(component: Component | None) -> bool:
     return component is not None and (component.is_object or component.described.startswith("<"))
-
-
-def structure_of(arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """The rows to predict from the arrays of a file: the only one, `x`, or one for each input by name."""
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    for key in ("x", "x_test"):
-        if key in arrays:
-            return arrays[key]
-    return arrays

@@ -1,0 +1,5 @@
+"""`python -m kerasx`."""
+
+from kerasx.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""Turns what goes wrong into one message and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from kerasx.errors import Interrupted, KerasxError
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--debug` and the exit codes of kerasx."""
+
+    @functools.wraps(function)
+    def command(*args: Any, debug: bool = False, **kwargs: Any) -> Any:
+        with _signals():
+            try:
+                return function(*args, **kwargs)
+            except KerasxError as error:
+                _show(error, debug)
+                raise typer.Exit(error.exit_code) from None
+            except KeyboardInterrupt as error:
+                code = error.exit_code if isinstance(error, Interrupted) else 128 + signal.SIGINT
+                typer.secho("Interrupted.", err=True)
+                raise typer.Exit(code) from None
+
+    add_parameter(command, "debug", Debug, False)
+    return command
+
+
+def add_parameter(command: Any, name: str, annotation: Any, default: object) -> None:
+    """Give a wrapping function one more parameter, for typer to read."""
+    # eval_str: an explicit signature is taken as it stands, its annotations no longer evaluated.
+    signature = inspect.signature(command, eval_str=True)
+    parameter = inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+    parameters = [*signature.parameters.values(), parameter]
+    command.__signature__ = signature.replace(parameters=parameters)
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def _show(error: KerasxError, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        typer.echo(error.details or "".join(traceback.format_exception(error)), err=True)
+    typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {error}", err=True)
+    if not debug and error.details:
+        typer.echo("(--debug shows the traceback.)", err=True)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that the run can record how it ended."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted(number)
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        sys.stdout.flush()

@@ -1,0 +1,38 @@
+"""Tells the user what a run does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kerasx.cli.output import console
+
+if TYPE_CHECKING:
+    from kerasx.training.assembly import Assembly
+
+
+class ConsoleReporter:
+    """Notes and progress on standard error.
+
+    Args:
+        quiet: Show neither.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = console(err=True)
+
+    def note(self, text: str) -> None:
+        """Show what was chosen, and why."""
+        if not self._quiet:
+            self._console.print(text, style="dim")
+
+    def callbacks(self, assembly: Assembly) -> list[Any]:
+        """The display that fits where the output goes."""
+        if self._quiet:
+            return []
+        # Only now: a module of callbacks imports Keras, which the engine has started by then.
+        from kerasx.cli.progress import LiveProgress, PlainProgress
+
+        if self._console.is_terminal:
+            return [LiveProgress(self._console, len(assembly.task.batches))]
+        return [PlainProgress(self._console)]

@@ -1,0 +1,72 @@
+"""`kerasx train`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from kerasx.cli.guard import guarded
+from kerasx.cli.options import takes_experiment
+from kerasx.cli.output import Json, Runs, console, print_json
+
+
+@guarded
+@takes_experiment
+def train(
+    experiment: Any,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Resolve everything, train one batch, keep nothing.")
+    ] = False,
+    runs: Runs = "runs",
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
+) -> None:
+    """Train an experiment and keep the run.
+
+    Without options this is the article's experiment: MNIST, 784-256-128-10 units, sum-squared-error, SGD.
+    """
+    from kerasx.engine import Engine
+
+    engine = Engine(runs=runs)
+    if dry_run:
+        result = engine.dry_run(experiment)
+        if json:
+            print_json(result.to_dict())
+        else:
+            _show_dry_run(result)
+        return
+    from kerasx.cli.reporter import ConsoleReporter
+
+    reporter = ConsoleReporter(quiet=quiet)
+    run = engine.train(experiment, reporter=reporter, command=["kerasx", *sys.argv[1:]])
+    if json:
+        print_json(run.to_dict())
+        return
+    out = console()
+    results = "  ".join(f"{name} {value:.4f}" for name, value in run.evaluation.items())
+    if results:
+        out.print(f"evaluation  {results}")
+    out.print(f"time        {run.seconds:.1f} s, {run.steps_per_second:,.0f} steps a second")
+    out.print(f"weights     {run.weights_digest}")
+    out.print(f"run         {run.directory}")
+
+
+def _show_dry_run(result: Any) -> None:
+    import tomli_w
+
+    from kerasx.cli.output import table
+
+    out = console()
+    out.print(tomli_w.dumps(result.experiment.to_plain()))
+    out.print(result.model_summary)
+    answers = table("kind", "name", "answered by")
+    for answer in result.answers:
+        answers.add_row(answer["kind"], answer["name"], answer["answered_by"])
+    out.print(answers)
+    for note in result.notes:
+        out.print(note)
+    logs = "  ".join(f"{name} {value:.4g}" for name, value in result.logs.items())
+    out.print(f"one batch trained: {logs}")
+    out.print("Nothing was kept.")
