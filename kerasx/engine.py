@@ -170,6 +170,21 @@ class Engine:
 
         return export(directory, self.registry, Path(path), format)
 
+    def options_of(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """The options that a registered strategy, model, loss, metric, data set or callback takes.
+
+        Returns:
+            For each its `name`, `type`, `default` (absent where it is required) and `description`.
+
+        Raises:
+            UsageError: Nothing of that kind has the name.
+            PluginError: The plugin that provides it fails.
+        """
+        start_tensorflow()
+        from kerasx.training.option_help import options_of
+
+        return options_of(self.registry.load(self.registry.get(kind, name)))
+
     def list_runs(self) -> list[RunDirectory]:
         """The runs kept, oldest first."""
         return list_runs(self.runs)

@@ -54,6 +54,19 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + signal_number
 
 
+def one_line(error: BaseException, *, limit: int = 400) -> str:
+    """An exception in one line: its class and its message, which may have many lines or none."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception's own __str__ may raise
+        text = ""
+    return (
+        f"{type(error).__name__}: {text[:limit]}{'...' if len(text) > limit else ''}"
+        if text
+        else type(error).__name__
+    )
+
+
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
     """The known names that look most like `name`, best first; empty where none comes close."""
     by_folded: dict[str, str] = {}

@@ -102,6 +102,7 @@ class Experiment(BaseModel):
         execution: `eager` or `graph`; None takes the strategy's default.
         jit: Whether XLA compiles the step; None takes the strategy's default.
         precision: A Keras dtype policy such as `mixed_float16`; None leaves Keras's.
+        devices: On how many devices to train; None or 1 for one.
         labels: `as-given`, or `one-hot` to encode class numbers once.
         callbacks: Registered callbacks, references or `keras.callbacks.Callback` objects.
         initial_weights: A `.weights.h5` or `.keras` file to start from.
@@ -122,6 +123,7 @@ class Experiment(BaseModel):
     execution: Execution | None = None
     jit: bool | None = None
     precision: str | None = None
+    devices: Annotated[int, Field(ge=1, strict=True)] | None = None
     labels: Literal["as-given", "one-hot"] = "as-given"
     callbacks: tuple[ComponentField, ...] = ()
     initial_weights: Path | None = None

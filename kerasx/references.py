@@ -7,10 +7,11 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
-from kerasx.errors import UsageError, nearest, suggestion
+from kerasx.errors import UsageError, nearest, one_line, suggestion
 
 
 def is_reference(text: str) -> bool:
@@ -38,9 +39,13 @@ class References:
     """Loads references for one run, each file once, so that objects of one file share its module.
 
     A new run uses a new instance, so that an edited file is read afresh.
+
+    Args:
+        base: The folder that relative paths start from; None for the working directory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, base: Path | None = None) -> None:
+        self._base = base or Path()
         self._files: dict[Path, ModuleType] = {}
 
     def load(self, reference: str) -> object:
@@ -53,14 +58,22 @@ class References:
         module = self._module(location, reference)
         return attribute_of(module, attribute, f"`{reference}`")
 
-    def source(self, reference: str) -> Path | None:
-        """The file that `reference` is in; None for a dotted module."""
-        location, _ = split_reference(reference)
-        return Path(location).resolve() if _is_path(location) else None
+    def path(self, text: str) -> Path:
+        """A path as a user wrote it, from the folder that relative paths start from.
+
+        Raises:
+            UsageError: It can be no path.
+        """
+        try:
+            path = self._base / Path(text).expanduser()
+            path.is_file()  # asks the system, which refuses what is no path
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UsageError(f"`{text}` is not a path: {one_line(error)}") from error
+        return path
 
     def _module(self, location: str, reference: str) -> ModuleType:
         if _is_path(location):
-            return self._file_module(Path(location), reference)
+            return self._file_module(self.path(location), reference)
         try:
             return importlib.import_module(location)
         except ModuleNotFoundError as error:
@@ -74,7 +87,7 @@ class References:
             raise user_code_error(f"importing `{location}`", error) from error
 
     def _file_module(self, path: Path, reference: str) -> ModuleType:
-        resolved = path.expanduser().resolve()
+        resolved = path.resolve()
         if resolved in self._files:
             return self._files[resolved]
         if not resolved.is_file():
@@ -86,9 +99,10 @@ class References:
         # A name of its own: a user's `model.py` must not answer for another package's `model`. It
         # depends on the path alone, so that objects saved by one process are found by the next.
         name = f"kerasx_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
-        spec = importlib.util.spec_from_file_location(name, resolved)
-        if spec is None or spec.loader is None:
-            raise UsageError(f"`{reference}`: `{path}` is not a Python file. Its name has to end with `.py`.")
+        loader = _FreshLoader(name, str(resolved))
+        spec = importlib.util.spec_from_file_location(name, resolved, loader=loader)
+        if spec is None:
+            raise UsageError(f"`{reference}`: `{path}` is not a Python file.")
         module = importlib.util.module_from_spec(spec)
         previous = sys.modules.get(name)
         sys.modules[name] = module
@@ -96,7 +110,7 @@ class References:
         if folder not in sys.path:
             sys.path.insert(0, folder)  # taken back when the run ends: see `isolation.isolated`
         try:
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
         except (Exception, SystemExit) as error:
             sys.modules.pop(name)
             if previous is not None:
@@ -104,6 +118,13 @@ class References:
             raise user_code_error(f"running `{path}`", error) from error
         self._files[resolved] = module
         return module
+
+
+class _FreshLoader(SourceFileLoader):
+    """Reads the source each time: the bytecode cache misses an edit within the tick of its clock."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _is_path(location: str) -> bool:
@@ -129,6 +150,8 @@ def attribute_of(module: ModuleType, attribute: str, where: str) -> object:
             raise UsageError(
                 f"{where}: there is no `{part}` in it. {suggestion(part, public, what='names in it')}"
             ) from error
+        except Exception as error:
+            raise user_code_error(f"reading {where}", error) from error
     return value
 
 
@@ -154,8 +177,7 @@ def user_code_error(doing: str, error: BaseException) -> UsageError:
         place = f" ({error.filename}, line {error.lineno})"
     else:
         place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    message = str(error).strip() or "no message"
     return UsageError(
-        f"While {doing}, {type(error).__name__} was raised: {message}{place}",
+        f"{doing[:1].upper()}{doing[1:]} failed: {one_line(error)}{place}",
         details="".join(traceback.format_exception(error)),
     )

@@ -63,6 +63,7 @@ _OPTIONS: dict[str, Any] = {
         bool | None, _option("--jit/--no-jit", "Compile the step with XLA. (Default: the strategy's.)")
     ],
     "precision": Annotated[str | None, _option("--precision", "Keras dtype policy, such as mixed_float16.")],
+    "devices": Annotated[int | None, _option("--devices", "Train on so many devices. (Default: 1.)")],
     "initial_weights": Annotated[
         Path | None, _option("--initial-weights", "Start from a .weights.h5 or .keras file.")
     ],

@@ -44,12 +44,18 @@ def show_plugin(
     json: Json = False,
 ) -> None:
     """Show one plugin and what it provides, with the options each takes."""
-    from kerasx.registry import Registry
+    from kerasx.engine import Engine
 
-    registry = Registry()
-    plugin = registry.plugin(name)
+    engine = Engine()
+    plugin = engine.registry.plugin(name)
+    options = {
+        (spec.kind, spec.name): engine.options_of(spec.kind, spec.name)
+        for spec in plugin.specs
+        if spec.kind != "command"
+    }
     if json:
-        print_json(_row(plugin) | {"details": plugin.details})
+        rows = [{"kind": kind, "name": each, "options": rows} for (kind, each), rows in options.items()]
+        print_json(_row(plugin) | {"details": plugin.details, "options": rows})
         return
     out = console()
     version = f" {plugin.version}" if plugin.version else ""
@@ -58,6 +64,11 @@ def show_plugin(
         out.print(f"\n{plugin.details or plugin.error}")
     for spec in plugin.specs:
         out.print(f"\n{spec.kind} {spec.name}\n  {spec.summary}\n  {spec.implementation}")
+        for option in options.get((spec.kind, spec.name), []):
+            default = f" = {option['default']!r}" if "default" in option else ""
+            out.print(f"  {option['name']}: {option['type']}{default}")
+            if option["description"]:
+                out.print(f"      {option['description']}")
 
 
 def _row(plugin: Any) -> dict[str, Any]:

@@ -29,7 +29,9 @@ class PlainProgress(keras.callbacks.Callback):
 
 
 class LiveProgress(PlainProgress):
-    """A bar over the steps of the epoch, above it a line for each epoch that is over."""
+    """A bar over all steps, above it a line for each epoch that is over."""
+
+    async_safe = True  # Keras may call it from a thread, and need not wait for each step's logs
 
     def __init__(self, out: Any, steps: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -69,9 +71,6 @@ class LiveProgress(PlainProgress):
         shown = "  ".join(named_values(logs or {}))
         self._progress.update(self._task, completed=self._base + batch + 1, logs=shown)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def stop(self) -> None:
         """Take the display away."""
         self._progress.stop()
-
-    def __del__(self) -> None:
-        self._progress.stop()  # where training ended by an exception

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kerasx.cli.output import console
@@ -20,6 +21,13 @@ class ConsoleReporter:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._console = console(err=True)
+        self._live = contextlib.ExitStack()
+
+    def __enter__(self) -> ConsoleReporter:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._live.close()  # a live display is taken away however training ended
 
     def note(self, text: str) -> None:
         """Show what was chosen, and why."""
@@ -34,5 +42,7 @@ class ConsoleReporter:
         from kerasx.cli.progress import LiveProgress, PlainProgress
 
         if self._console.is_terminal:
-            return [LiveProgress(self._console, len(assembly.task.batches))]
+            progress = LiveProgress(self._console, len(assembly.task.batches))
+            self._live.callback(progress.stop)
+            return [progress]
         return [PlainProgress(self._console)]

@@ -39,8 +39,8 @@ def train(
         return
     from kerasx.cli.reporter import ConsoleReporter
 
-    reporter = ConsoleReporter(quiet=quiet)
-    run = engine.train(experiment, reporter=reporter, command=["kerasx", *sys.argv[1:]])
+    with ConsoleReporter(quiet=quiet) as reporter:
+        run = engine.train(experiment, reporter=reporter, command=["kerasx", *sys.argv[1:]])
     if json:
         print_json(run.to_dict())
         return

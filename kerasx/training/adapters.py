@@ -24,7 +24,7 @@ class LoopStrategy(StepStrategy):
         loop: The function.
     """
 
-    capabilities = Capabilities(executions=("eager", "graph"), jit=False, steps=False)
+    capabilities = Capabilities(executions=("eager", "graph"), jit=False, distribution=False)
 
     def __init__(self, loop: Loop) -> None:
         super().__init__()

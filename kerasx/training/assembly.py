@@ -18,6 +18,7 @@ from kerasx.data.sources import dataset_from_npz
 from kerasx.errors import UsageError
 from kerasx.experiment import Component, Experiment
 from kerasx.training.choose import ChosenStrategy, choose_strategy, settle_execution
+from kerasx.training.distribution import distribution_scope
 from kerasx.training.model import build_model, built, load_weights
 from kerasx.training.objectives import (
     ACCURACY,
@@ -63,7 +64,7 @@ def load_dataset(component: Component, resolver: Resolver) -> Dataset:
         PluginError: The plugin that provides it fails.
     """
     if component.name is not None and component.name.endswith(".npz"):
-        return dataset_from_npz(Path(component.name))
+        return dataset_from_npz(resolver.references.path(component.name))
     found = resolver.find("dataset", component)
     value = make(found, "dataset") if callable(found.value) else found.value
     return as_dataset(value, f"The data set `{component.described}`")
@@ -83,10 +84,21 @@ def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | N
         UsageError: Something in the experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
+    with distribution_scope(experiment.devices):
+        return _assemble(experiment, resolver, batch_limit)
+
+
+def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | None) -> Assembly:
     notes: list[str] = []
     chosen = choose_strategy(experiment.strategy, resolver)
     dataset = load_dataset(experiment.dataset, resolver)
     model = build_model(experiment.model, dataset.signature, resolver)
+    if experiment.precision not in (None, model.dtype_policy.name):
+        raise UsageError(
+            f"The model `{model.name}` is already built with the precision {model.dtype_policy.name}, which"
+            f" `{experiment.precision}` cannot change: build it with that precision, or name a function that"
+            " builds it."
+        )
     brings_objectives = bool(model.compiled)
     signature = built(model, dataset.signature)
     if experiment.initial_weights is not None:

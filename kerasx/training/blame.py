@@ -7,8 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from kerasx.errors import KerasxError, PluginError, UsageError
-from kerasx.training.model import first_line
+from kerasx.errors import KerasxError, PluginError, UsageError, one_line
 from kerasx.training.resolve import Resolver
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
@@ -33,7 +32,7 @@ def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) ->
         if folder is not None and str(folder) != _CORE and frames and frames[-1].is_relative_to(folder):
             return PluginError(
                 f"The {registration.spec.kind} `{registration.spec.name}` of {registration.plugin.origin}"
-                f" failed {when}: {first_line(error)}",
+                f" failed {when}: {one_line(error)}",
                 details=details,
             )
     own = [
@@ -43,4 +42,4 @@ def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) ->
         and not any(part.startswith("kerasx_") for part in Path(frame.filename).parts[-2:-1])
     ]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return UsageError(f"Training failed {when}: {first_line(error)}{place}", details=details)
+    return UsageError(f"Training failed {when}: {one_line(error)}{place}", details=details)

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from pydantic import BaseModel, ValidationError
 
-from kerasx.errors import PluginError, UsageError, suggestion
+from kerasx.errors import PluginError, UsageError, one_line, suggestion
 from kerasx.experiment import Component, Experiment
 from kerasx.training.adapters import LoopStrategy
+from kerasx.training.distribution import is_distributed
 from kerasx.training.execution import Execution
 from kerasx.training.resolve import Found, Resolver
 from kerasx.training.steps import Step, kind_of_function, overrides, own_test_step, own_train_step
@@ -104,6 +105,18 @@ def settle_execution(experiment: Experiment, chosen: ChosenStrategy, model: kera
         )
     if experiment.jit and not capabilities.jit:
         raise UsageError(f"The strategy `{chosen.name}` cannot be compiled by XLA: leave --jit out.")
+    if (experiment.devices or 1) > 1:
+        if not capabilities.distribution:
+            raise UsageError(f"The strategy `{chosen.name}` trains on one device: leave --devices out.")
+        if not is_distributed(model):
+            raise UsageError(
+                f"The model `{model.name}` was built before it was to train on {experiment.devices} devices:"
+                " name a function that builds it."
+            )
+    if experiment.jit and is_distributed(model):
+        raise UsageError(
+            "XLA does not compile a step that runs on several devices: leave --jit or --devices out."
+        )
     if experiment.jit is not None:
         return Execution(mode, experiment.jit)
     if mode == "eager" or not capabilities.jit:
@@ -120,7 +133,7 @@ def _with_options(found: Found, strategy: type[StepStrategy], resolver: Resolver
     except Exception as error:
         if found.registration is None:
             raise
-        raise PluginError(f"The strategy `{name}` failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"The strategy `{name}` failed: {one_line(error)}") from error
     train = _step(getattr(options, "step", None), resolver)
     test = _step(getattr(options, "test_step", None), resolver)
     return ChosenStrategy(instance, name, train, test, getattr(options, "step", None))

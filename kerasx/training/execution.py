@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasx.training.distribution import is_distributed, on_each_replica
 from kerasx.training.steps import Logs, Step
 
 
@@ -50,6 +51,12 @@ def bind_step(step: Step, model: keras.Model, execution: Execution, signature: A
     def bound(data: Any) -> Logs:
         return step(model, data)
 
+    if is_distributed(model):
+        replicated = on_each_replica(model, bound)
+        # What a replica gets is no tensor, and has no signature to trace with.
+        return (
+            replicated if execution.eager else tf.function(replicated, autograph=False, reduce_retracing=True)
+        )
     if execution.eager:
         return bound
     return tf.function(  # type: ignore[no-any-return]

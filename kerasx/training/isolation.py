@@ -6,6 +6,7 @@ import contextlib
 import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,7 +22,8 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
     """Seed the process's random streams and set the dtype policy for one run; put all back afterwards.
 
     Keras draws the seeds of initializers and of dropout from Python's `random`; user code may draw from
-    NumPy's and TensorFlow's. `sys.path` is put back too, to which references by path add their folder.
+    NumPy's and TensorFlow's. `sys.path` is put back too, to which references by path add
+    their folder, and what was imported from there is forgotten.
 
     Args:
         seed: Of the experiment.
@@ -46,7 +48,16 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         tf.random.set_seed(tensorflow_seed)
+        _forget_modules(set(sys.path) - set(path))
         sys.path[:] = path
+
+
+def _forget_modules(folders: set[str]) -> None:
+    """Let the next run import its own `helper.py`, not that of this run's folder."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and any(Path(file).is_relative_to(folder) for folder in folders):
+            del sys.modules[name]
 
 
 def _set_policy(precision: str) -> None:

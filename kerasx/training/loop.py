@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerasx.data.batches import Batches
+from kerasx.training.distribution import distributed_batches
 from kerasx.training.steps import Logs
 from kerasx.training.task import TrainingTask
 
@@ -53,7 +54,7 @@ def run_batches(
 ) -> Logs:
     """Take one training step on each batch of an epoch; returns the last step's logs."""
     logs: Logs = {}
-    for number, batch in enumerate(batches.epoch(epoch)):
+    for number, batch in enumerate(distributed_batches(model, batches.epoch(epoch))):
         callbacks.on_train_batch_begin(number)
         logs = step(batch)
         callbacks.on_train_batch_end(number, logs)
@@ -74,7 +75,7 @@ def run_evaluation(
     callbacks.on_test_begin()
     model.reset_metrics()
     logs: Logs = {}
-    for number, batch in enumerate(batches.epoch(0)):
+    for number, batch in enumerate(distributed_batches(model, batches.epoch(0))):
         callbacks.on_test_batch_begin(number)
         logs = test(batch)
         callbacks.on_test_batch_end(number, logs)

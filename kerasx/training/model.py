@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasx.data.signature import Signature, tensor_info
-from kerasx.errors import UsageError
+from kerasx.errors import UsageError, one_line
 from kerasx.experiment import Component
 from kerasx.references import user_code_error
 from kerasx.training.resolve import Found, Resolver, make
@@ -23,7 +23,7 @@ def build_model(component: Component, signature: Signature, resolver: Resolver) 
         PluginError: The plugin that provides it fails.
     """
     if component.name is not None and component.name.endswith(".keras"):
-        return load_model(Path(component.name))
+        return load_model(resolver.references.path(component.name))
     found = resolver.find("model", component)
     model = _made(found, signature)
     if not isinstance(model, keras.Model):
@@ -45,7 +45,7 @@ def load_model(path: Path, *, compile: bool = True) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
-        raise UsageError(f"`{path}` cannot be loaded as a Keras model: {first_line(error)}") from error
+        raise UsageError(f"`{path}` cannot be loaded as a Keras model: {one_line(error)}") from error
 
 
 def built(model: keras.Model, signature: Signature) -> Signature:
@@ -64,7 +64,7 @@ def built(model: keras.Model, signature: Signature) -> Signature:
         described = keras.tree.map_structure(lambda info: info.described, signature.inputs)
         raise UsageError(
             f"The data does not fit the model `{model.name}`. Its inputs are {described}."
-            f" Keras says: {first_line(error)}",
+            f" Keras says: {one_line(error)}",
             details=user_code_error("calling the model", error).details,
         ) from error
     return replace(signature, outputs=keras.tree.map_structure(tensor_info, outputs))
@@ -83,13 +83,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     try:
         model.load_weights(path)
     except Exception as error:
-        raise UsageError(f"The weights of `{path}` do not fit the model: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """An exception in one line: its class and the first line of its message that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        raise UsageError(f"The weights of `{path}` do not fit the model: {one_line(error)}") from error
 
 
 def _made(found: Found, signature: Signature) -> Any:

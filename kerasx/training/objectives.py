@@ -98,7 +98,7 @@ def make_metric(component: Component, signature: Signature, resolver: Resolver) 
     """
     found = resolver.find("metric", component, keras_names=KerasNames(keras.metrics, keras.metrics.Metric))
     if found.is_keras:
-        return make(found, "metric", name=component.options.get("name", found.component.name))
+        return make(found, "metric", name=component.name)
     return objective(found, "metric", keras.metrics.Metric, {"signature": signature})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerasx.errors import KerasxError, PluginError, UsageError, suggestion
+from kerasx.errors import KerasxError, PluginError, UsageError, one_line, suggestion
 from kerasx.experiment import Component
 from kerasx.references import References, is_reference, user_code_error
 from kerasx.registry import Registration, Registry
@@ -140,14 +140,14 @@ def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
     except Exception as error:
         if found.registration is not None:
             raise PluginError(
-                f"The {kind} `{name}` of {found.registration.plugin.origin} failed:"
-                f" {type(error).__name__}: {error}",
+                f"The {kind} `{name}` of {found.registration.plugin.origin} failed: {one_line(error)}",
                 details=traceback.format_exc(),
             ) from error
         if found.is_reference or found.component.name is None:
             raise user_code_error(f"making the {kind} `{name}`", error) from error
         raise UsageError(
-            f"The {kind} `{name}` refuses its options {kwargs}: {error}", details=traceback.format_exc()
+            f"The {kind} `{name}` refuses its options {kwargs}: {one_line(error)}",
+            details=traceback.format_exc(),
         ) from error
 
 

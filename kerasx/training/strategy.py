@@ -14,22 +14,19 @@ if TYPE_CHECKING:
 
 
 class StrategyOptions(BaseModel):
-    """Base of the options of strategies: unknown ones are refused."""
+    """Base of the options of strategies: unknown ones are refused, docstrings are their help."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class StepOptions(StrategyOptions):
-    """Options of a strategy whose step can be named.
-
-    Attributes:
-        step: Import reference of a function `(model, data)` that trains on one batch; None for the
-            model's own `train_step` or, where it has none, kerasx's.
-        test_step: The same for evaluation on one batch.
-    """
+    """Options of a strategy whose step can be named."""
 
     step: str | None = None
+    """Import reference of a function (model, data) that trains on one batch; else the model's own
+    train_step or, where it has none, kerasx's."""
     test_step: str | None = None
+    """The same for evaluation on one batch."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,12 @@ class Capabilities:
     Attributes:
         executions: The executions it offers, its default first.
         jit: Whether it can have its step compiled by XLA.
-        steps: Whether it calls steps that the user names.
+        distribution: Whether it can train on several devices.
     """
 
     executions: tuple[str, ...] = ("graph", "eager")
     jit: bool = True
-    steps: bool = True
+    distribution: bool = True
 
 
 class StepStrategy(ABC):

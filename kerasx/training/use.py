@@ -11,15 +11,15 @@ import numpy as np
 
 from kerasx.data.arrays import as_dataset
 from kerasx.data.sources import load_npz
-from kerasx.errors import UsageError, suggestion
+from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.experiment import Component, Experiment
-from kerasx.references import is_reference
+from kerasx.references import References, is_reference
 from kerasx.registry import Registry
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.training.assembly import assemble, load_dataset
 from kerasx.training.isolation import isolated
-from kerasx.training.model import build_model, built, first_line, load_model
+from kerasx.training.model import build_model, built, load_model
 from kerasx.training.resolve import Resolver
 
 FORMATS = {"keras": ".keras", "weights": ".weights.h5", "saved-model": ""}
@@ -28,16 +28,18 @@ FORMATS = {"keras": ".keras", "weights": ".weights.h5", "saved-model": ""}
 def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -> dict[str, Any]:
     """Evaluate a run's model; see `Engine.evaluate`."""
     experiment = directory.experiment
-    values: dict[str, Any] = {"callbacks": (), "initial_weights": None}
+    values: dict[str, Any] = {"callbacks": (), "initial_weights": None, "precision": None, "devices": None}
     if dataset is not None:
-        values["dataset"] = dataset
+        # Named here and now, so its path starts from here, not from where the run was started.
+        given = experiment.with_values(dataset=dataset).dataset
+        values["dataset"] = load_dataset(given, Resolver(registry))
     elif _was_object(experiment.dataset):
         raise UsageError(
             f"The data of {directory.name} was handed over as an object, which no file keeps: name data with"
             " --dataset, or `dataset=` from code."
         )
     with isolated(experiment.seed, experiment.precision):
-        resolver = Resolver(registry)
+        resolver = _resolver(directory, registry)
         # What was handed over as an object comes back with the model, which was saved compiled.
         compiled = experiment.loss is None or _was_object(experiment.loss)
         if compiled:
@@ -45,7 +47,7 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
         elif experiment.optimizer is not None and _was_object(experiment.optimizer):
             values["optimizer"] = "sgd"  # evaluation does not use it
         values["model"] = _model(directory, experiment, resolver, compile=compiled)
-        assembly = assemble(experiment.with_values(**values, precision=None), resolver)
+        assembly = assemble(experiment.with_values(**values), resolver)
         task = assembly.task
         batches = task.validation or task.batches
         return assembly.chosen.strategy.evaluate(task, batches)
@@ -55,7 +57,7 @@ def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
     """The outputs of a run's model; see `Engine.predict`."""
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision):
-        model = _model(directory, experiment, Resolver(registry))
+        model = _model(directory, experiment, _resolver(directory, registry))
         rows = as_dataset((x,), "The input")
         built(model, rows.signature)
         return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
@@ -91,14 +93,14 @@ def export(directory: RunDirectory, registry: Registry, path: Path, format: str 
     _check_target(path, FORMATS[chosen])
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision):
-        model = _model(directory, experiment, Resolver(registry))
+        model = _model(directory, experiment, _resolver(directory, registry))
         try:
             if chosen == "saved-model":
                 model.export(path, format="tf_saved_model", verbose=False)
             else:
                 replace_file(path, model.save if chosen == "keras" else model.save_weights)
         except (TypeError, ValueError, NotImplementedError, OSError) as error:
-            raise UsageError(f"The model cannot be written as {chosen}: {first_line(error)}") from error
+            raise UsageError(f"The model cannot be written as {chosen}: {one_line(error)}") from error
     return path
 
 
@@ -125,9 +127,13 @@ def _model(
     except Exception as error:
         raise UsageError(
             f"The weights of {directory.name} do not fit what `{experiment.model.described}` builds now:"
-            f" {first_line(error)}"
+            f" {one_line(error)}"
         ) from error
     return model
+
+
+def _resolver(directory: RunDirectory, registry: Registry) -> Resolver:
+    return Resolver(registry, References(directory.working_directory))
 
 
 def _load_user_code(experiment: Experiment, resolver: Resolver) -> None:

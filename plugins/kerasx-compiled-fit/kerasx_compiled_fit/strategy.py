@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from kerasx import Capabilities, StepStrategy, TrainingTask, run_fit
+from kerasx import StepStrategy, TrainingTask, run_fit
 
 
 class CompiledFitStrategy(StepStrategy):
     """The model as it is, trained by `fit`; its own steps are called, and none can be named."""
-
-    capabilities = Capabilities(steps=False)
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Call `fit` once, for all epochs."""
