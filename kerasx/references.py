@@ -66,7 +66,7 @@ class References:
         """
         try:
             path = self._base / Path(text).expanduser()
-            path.is_file()  # asks the system, which refuses what is no path
+            path.resolve().is_file()  # asks the system, which refuses what is no path
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(f"`{text}` is not a path: {one_line(error)}") from error
         return path
@@ -101,8 +101,8 @@ class References:
         name = f"kerasx_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
         loader = _FreshLoader(name, str(resolved))
         spec = importlib.util.spec_from_file_location(name, resolved, loader=loader)
-        if spec is None:
-            raise UsageError(f"`{reference}`: `{path}` is not a Python file.")
+        if spec is None or resolved.suffix != ".py":
+            raise UsageError(f"`{reference}`: `{path}` is not a Python file. Its name has to end with `.py`.")
         module = importlib.util.module_from_spec(spec)
         previous = sys.modules.get(name)
         sys.modules[name] = module

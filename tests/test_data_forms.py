@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -69,6 +68,14 @@ def test_structures_and_what_numpy_can_read_are_taken_as_arrays() -> None:
     assert dataset.train.head(2).y[1].tolist() == X[:2].tolist()
     assert dataset.train.head(2).rows == 2
     assert dataset.signature.inputs["b"][0].shape == (None,)
+
+
+def test_pairs_of_dictionaries_are_training_and_validation_rows_too() -> None:
+    dataset = as_dataset((({"a": X, "b": Y}, Y), ({"a": X[:2], "b": Y[:2]}, Y[:2])), "data")
+    assert sorted(dataset.train.x) == ["a", "b"]
+    assert dataset.train.y.tolist() == Y.tolist()
+    assert dataset.validation is not None
+    assert dataset.validation.x["a"].tolist() == X[:2].tolist()
 
 
 @pytest.mark.parametrize(
@@ -178,27 +185,22 @@ def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_a_damaged_npz_file_is_refused_and_nothing_else(tmp_path: Path, save: Any) -> None:
+def test_a_damaged_npz_file_is_refused_or_does_no_harm(tmp_path: Path, save: Any) -> None:
     """Cut short anywhere, or with any byte changed: a message, or the very arrays that were saved."""
-    buffer = io.BytesIO()
-    save(buffer, x_train=X, y_train=Y)
-    whole = buffer.getvalue()
+    path = tmp_path / "own.npz"
+    save(path, x_train=X, y_train=Y)
+    whole, digest = path.read_bytes(), dataset_from_npz(path).digest
     cut = [whole[:length] for length in range(0, len(whole), 3)]
     changed = [
         whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :]
         for place in range(len(whole))
-        for mask in (0x01, 0x80, 0xFF)
+        for mask in (0x01, 0xFF)
     ]
-    path = tmp_path / "own.npz"
     refusals = 0
     for content in [*cut, *changed]:
         path.write_bytes(content)
         try:
-            loaded = load_npz(path)
-        except UsageError as error:
-            assert "own.npz" in str(error)  # noqa: PT017 most contents, not each, are refused
+            assert dataset_from_npz(path).digest == digest
+        except UsageError:
             refusals += 1
-        else:
-            kept = sorted(value.tobytes() for value in loaded.values())
-            assert kept == sorted([X.tobytes(), Y.tobytes()])
-    assert refusals >= len(cut)
+    assert refusals > len(cut)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -55,8 +54,6 @@ def test_modules_and_files_are_named_with_dotted_attributes(
         is references.load("./own.py:Outer")
         is references.load(f"{file}:Outer")
     )
-    assert references.source("own.py:Outer") == references.source("./own.py:x") == file.resolve()
-    assert references.source("os.path:join") is None
 
 
 def test_a_file_runs_once_for_one_run_and_afresh_for_the_next(tmp_path: Path) -> None:
@@ -133,14 +130,14 @@ def test_what_is_missing_is_answered_with_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "line", "expected"),
     [
-        ("x = 1\nraise ValueError('my own fault')\n", 2, "ValueError was raised: my own fault"),
+        ("x = 1\nraise ValueError('my own fault')\n", 2, "ValueError: my own fault"),
         ("def f():\n    return missing\n\nf()\n", 2, "NameError"),
         ("import json\n\njson.loads('{')\n", 3, "JSONDecodeError"),
         ("x = 1\n\ndef f(:\n", 3, "SyntaxError"),
         ("if True:\nx = 1\n", 2, "IndentationError"),
-        ("import sys\nsys.exit('that is all')\n", 2, "SystemExit was raised: that is all"),
+        ("import sys\nsys.exit('that is all')\n", 2, "SystemExit: that is all"),
         ("\nimport kerasx_no_such_module\n", 2, "kerasx_no_such_module"),
-        ("\nassert False\n", 2, "AssertionError was raised: no message"),
+        ("\nassert False\n", 2, "AssertionError"),
     ],
 )
 def test_code_that_fails_is_told_with_its_file_and_line(
@@ -160,11 +157,11 @@ def test_code_that_fails_is_told_with_its_file_and_line(
 def test_a_module_that_fails_is_told_with_its_file_and_line(tmp_path: Path) -> None:
     file = write(tmp_path / "kerasx_test_module.py", "\nraise ValueError('my own fault')\n")
     sys.path.insert(0, str(tmp_path))
-    assert f"ValueError was raised: my own fault ({file}, line 2)" in refused("kerasx_test_module:thing")
+    assert f"ValueError: my own fault ({file}, line 2)" in refused("kerasx_test_module:thing")
     write(tmp_path / "kerasx_test_needs.py", "import kerasx_no_such_module")
     message = refused("kerasx_test_needs:thing")
-    assert "While importing `kerasx_test_needs`" in message, "not: there is no module `kerasx_test_needs`"
-    assert "kerasx_no_such_module" in message
+    assert "mporting `kerasx_test_needs`" in message, "not: there is no module `kerasx_test_needs`"
+    assert "No module named 'kerasx_no_such_module'" in message
 
 
 def test_an_attribute_that_raises_is_the_users_error(tmp_path: Path) -> None:
@@ -214,5 +211,3 @@ MODULE = st.one_of(
 def test_loading_what_is_not_there_raises_nothing_but_a_usage_error(module: str, attribute: str) -> None:
     with pytest.raises(UsageError):
         References().load(f"{module}:{attribute}")
-    with contextlib.suppress(UsageError):
-        References().source(f"{module}:{attribute}")

@@ -78,7 +78,7 @@ def test_two_plugins_that_claim_one_name_are_both_named_when_it_is_used(
     install_good(install_plugin)
     registry = Registry()
     assert {row(registry, name).status for name in ("left", "right", "shadow", "good")} == {"active"}
-    assert registry.names("loss") == ["quartic", "common-name", "sum-squared-error"]
+    assert registry.names("loss") == ["common-name", "quartic", "sum-squared-error"]
     assert registry.get("loss", "quartic").plugin.name == "good"
     assert registry.find("metric", "common-name") is None, "names are claimed by kind"
     with pytest.raises(PluginError, match=r"kerasx-left 1.0 and kerasx-right 2.0") as raised:

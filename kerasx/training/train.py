@@ -17,6 +17,7 @@ from kerasx.runs.environment import environment_record
 from kerasx.runs.files import write_json, write_text
 from kerasx.runs.log import RunLog
 from kerasx.runs.recorder import EpochRecorder, FiniteLoss
+from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.saving import save_model
 from kerasx.training.assembly import Assembly, assemble, make_callbacks
@@ -113,6 +114,7 @@ def _train(
         notes=tuple(assembly.notes),
     )
     directory.write_summary({"status": "finished", **run.to_dict(), "notes": list(run.notes)})
+    write_report(directory)
     log.note(f"finished in {seconds:.1f} s, weights {run.weights_digest}")
     return run
 
