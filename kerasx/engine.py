@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
@@ -12,18 +12,8 @@ from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, lis
 from kerasx.startup import start_tensorflow
 
 if TYPE_CHECKING:
+    from kerasx.runs.reporter import Reporter
     from kerasx.runs.result import DryRun, Run
-    from kerasx.training.assembly import Assembly
-
-
-class Reporter(Protocol):
-    """Told what a run does while it does it."""
-
-    def note(self, text: str) -> None:
-        """Something was chosen, and why."""
-
-    def callbacks(self, assembly: Assembly) -> list[Any]:
-        """Keras callbacks that show progress."""
 
 
 class Engine:

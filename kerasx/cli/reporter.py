@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerasx.cli.output import console
-
-if TYPE_CHECKING:
-    from kerasx.training.assembly import Assembly
 
 
 class ConsoleReporter:
@@ -34,7 +31,7 @@ class ConsoleReporter:
         if not self._quiet:
             self._console.print(text, style="dim")
 
-    def callbacks(self, assembly: Assembly) -> list[Any]:
+    def callbacks(self, steps: int) -> list[Any]:
         """The display that fits where the output goes."""
         if self._quiet:
             return []
@@ -42,7 +39,7 @@ class ConsoleReporter:
         from kerasx.cli.progress import LiveProgress, PlainProgress
 
         if self._console.is_terminal:
-            progress = LiveProgress(self._console, len(assembly.task.batches))
+            progress = LiveProgress(self._console, steps)
             self._live.callback(progress.stop)
             return [progress]
         return [PlainProgress(self._console)]

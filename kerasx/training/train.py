@@ -26,7 +26,7 @@ from kerasx.training.isolation import isolated
 from kerasx.training.resolve import Resolver
 
 if TYPE_CHECKING:
-    from kerasx.engine import Reporter
+    from kerasx.runs.reporter import Reporter
 
 
 def train(
@@ -82,7 +82,7 @@ def _train(
         *make_callbacks(assembly, directory.path),
         EpochRecorder(directory),
         log,
-        *(reporter.callbacks(assembly) if reporter else []),
+        *(reporter.callbacks(len(task.batches)) if reporter else []),
         FiniteLoss(),
     ]
     _write_start(assembly, directory, command)

@@ -1,0 +1,154 @@
+"""Run directories: making one, finding one, reading what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kerasx.errors import UsageError, suggestion
+from kerasx.experiment import Experiment
+from kerasx.runs.files import write_json
+
+EXPERIMENT = "experiment.toml"
+ENVIRONMENT = "environment.json"
+SUMMARY = "summary.json"
+METRICS = "metrics.jsonl"
+HISTORY = "history.csv"
+LOG = "train.log"
+REPORT = "report.html"
+MODEL = "model.keras"
+WEIGHTS = "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run on disk.
+
+    Attributes:
+        path: Its folder.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that was run.
+
+        Raises:
+            UsageError: The file is missing or damaged.
+        """
+        return Experiment.from_toml(self.path / EXPERIMENT)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, plugins and the machine that it ran with."""
+        return self._json(ENVIRONMENT)
+
+    @property
+    def working_directory(self) -> Path | None:
+        """Where it was started, which its relative paths start from; None where that is gone."""
+        path = Path(str(self.environment.get("working_directory", "")))
+        return path if path.is_dir() else None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Status and, when it has ended, results."""
+        return self._json(SUMMARY)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Replace the summary."""
+        write_json(self.path / SUMMARY, summary)
+
+    def remove(self) -> None:
+        """Take the folder away, for a run that never took a step."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"`{self.path}` has no readable {name}: {error.strerror}.") from error
+        except ValueError as error:
+            raise UsageError(f"`{self.path / name}` is damaged: {error}.") from error
+        if not isinstance(value, dict):
+            raise UsageError(f"`{self.path / name}` is damaged: it is no JSON object.")
+        return value
+
+
+def check_runs_folder(runs: Path) -> None:
+    """See that run directories can be made, before time is spent on anything else.
+
+    Raises:
+        UsageError: The path is a file, or cannot be written to.
+    """
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / f".probe-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"Runs cannot be kept in `{runs}`: {error.strerror}. Choose another folder with --runs."
+        ) from error
+
+
+def create_run(runs: Path, strategy: str) -> RunDirectory:
+    """A new run directory, named by time, strategy and four random digits.
+
+    Raises:
+        UsageError: The folder cannot be written to.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", Path(strategy.replace(":", "-")).name).strip("-") or "run"
+    while True:
+        path = runs / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{label}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(f"`{path}` cannot be made: {error.strerror}.") from error
+        return RunDirectory(path)
+
+
+def list_runs(runs: Path) -> list[RunDirectory]:
+    """The runs of a folder, oldest first."""
+    if not runs.is_dir():
+        return []
+    found = [RunDirectory(path) for path in runs.iterdir() if (path / EXPERIMENT).is_file()]
+    return sorted(found, key=lambda run: run.name)
+
+
+def find_run(name: str, runs: Path) -> RunDirectory:
+    """The run of a path, a name, the beginning of a name, or `last`.
+
+    Raises:
+        UsageError: No run answers to it, or several do.
+    """
+    path = Path(name)
+    if (path / EXPERIMENT).is_file():
+        return RunDirectory(path)
+    known = list_runs(runs)
+    if name == "last" and known:
+        return known[-1]
+    found = [run for run in known if run.name == name] or [run for run in known if run.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"`{name}` begins several runs: {', '.join(run.name for run in found)}.")
+    if path.exists():
+        raise UsageError(f"`{name}` is no run directory: it has no {EXPERIMENT}.")
+    raise UsageError(
+        f"There is no run `{name}` in `{runs}`. {suggestion(name, [run.name for run in known], what='runs')}"
+    )
