@@ -101,7 +101,7 @@ def _load(
         distribution.name if distribution is not None else None,
         distribution.version if distribution is not None else None,
     )
-    if not disabled.isdisjoint(plugin.called):
+    if not {canonicalize_name(name) for name in disabled}.isdisjoint(map(canonicalize_name, plugin.called)):
         return replace(plugin, status="disabled")
     if distribution is not None and (mismatch := _version_mismatch(distribution)) is not None:
         return replace(plugin, status="broken", error=mismatch)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
@@ -15,6 +17,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    model_validator,
 )
 
 from kerasx.errors import UsageError, suggestion
@@ -38,6 +41,12 @@ class Component(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     value: Any = None
 
+    @model_validator(mode="after")
+    def _name_once(self) -> Component:
+        if "name" in self.options:
+            raise ValueError("an option cannot be called `name`: that is the component's own")
+        return self
+
     @property
     def described(self) -> str:
         """The name, or the class of the object, as messages show it."""
@@ -59,7 +68,7 @@ def _as_component(given: object) -> object:
         return Component(name=given)
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return Component(name=given["name"], options={k: v for k, v in given.items() if k != "name"})
-    if isinstance(given, bool | int | float):
+    if isinstance(given, bool | int | float) or (isinstance(given, Mapping) and "name" in given):
         raise ValueError(f"{given!r} is not a name, a table with a name, or an object")
     return Component(value=given)
 
@@ -115,7 +124,7 @@ class Experiment(BaseModel):
     loss: ComponentField | None = None
     metrics: tuple[ComponentField, ...] | None = None
     optimizer: ComponentField | None = None
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
     epochs: Annotated[int, Field(ge=1, strict=True)] = 10
     batch_size: Annotated[int, Field(ge=1, strict=True)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
@@ -127,6 +136,10 @@ class Experiment(BaseModel):
     labels: Literal["as-given", "one-hot"] = "as-given"
     callbacks: tuple[ComponentField, ...] = ()
     initial_weights: Path | None = None
+
+    if TYPE_CHECKING:
+        # Type checkers see the fields as they are stored; names and objects are accepted for them.
+        def __init__(self, **values: Any) -> None: ...
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, source: str = "the experiment") -> Experiment:
@@ -151,7 +164,10 @@ class Experiment(BaseModel):
         Raises:
             UsageError: The file is missing, is no TOML, or a field is wrong.
         """
-        return cls.parse(merged({}, read_toml(Path(path))), source=f"`{path}`")
+        experiment = cls.parse(merged({}, read_toml(Path(path))), source=f"`{path}`")
+        for name in experiment.objects:
+            raise UsageError(f"In `{path}`, `{name}` is neither a name nor a table with a name.")
+        return experiment
 
     def with_values(self, **values: Any) -> Experiment:
         """The same experiment with some fields replaced, by plain values or objects.
@@ -169,7 +185,8 @@ class Experiment(BaseModel):
         for name in type(self).model_fields:
             value = getattr(self, name)
             parts = value if isinstance(value, tuple) else (value,)
-            if any(isinstance(part, Component) and part.is_object for part in parts):
+            components = [part for part in parts if isinstance(part, Component)]
+            if any(part.is_object or _holds_objects(part.options) for part in components):
                 found.append(name)
         return found
 
@@ -235,13 +252,24 @@ def _default(key: str) -> object:
     return None if field is None else field.default
 
 
+def _holds_objects(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_objects(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds_objects(each) for each in value)
+    plain = str | bool | int | float | datetime.date | datetime.time | np.generic | None
+    return not isinstance(value, plain)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items() if each is not None}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str | bool | int | float | datetime.date | datetime.time):
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     return str(value)
 
 

@@ -47,7 +47,6 @@ def dropout() -> keras.Model:
         [
             keras.Input((14, 14)),
             keras.layers.Flatten(),
-            keras.layers.Dropout(0.2),
             keras.layers.Dense(32, activation="relu"),
             keras.layers.Dropout(0.5),
             keras.layers.Dense(10),
@@ -89,12 +88,11 @@ class Subclassed(keras.Model):
         self.flat = keras.layers.Flatten()
         self.hidden = keras.layers.Dense(24, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.01))
         self.normal = keras.layers.BatchNormalization()
-        self.drop = keras.layers.Dropout(0.3)
         self.top = keras.layers.Dense(10)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         x = keras.ops.relu(self.normal(self.hidden(self.flat(inputs)), training=training))
-        return self.top(self.drop(x, training=training))
+        return self.top(x)
 
 
 class OwnStep(Subclassed):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-from kerasx.data.signature import Signature, label_info, tensor_info
+from kerasx.data.signature import Signature, joined, label_info, tensor_info
 from kerasx.errors import UsageError
 
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test", "sample_weight_train", "sample_weight_test")
@@ -63,9 +63,12 @@ class Dataset:
     @cached_property
     def signature(self) -> Signature:
         """Shapes, dtypes and label values; the labels' values are those of all rows."""
+        labels = _map(label_info, self.train.y)
+        if labels is not None and self.validation is not None and self.validation.y is not None:
+            labels = tree.map_structure(joined, labels, _map(label_info, self.validation.y))
         return Signature(
             inputs=_map(tensor_info, self.train.x),
-            labels=_map(label_info, self._all_labels()),
+            labels=labels,
         )
 
     @cached_property
@@ -79,15 +82,6 @@ class Dataset:
             for leaf in tree.flatten(part.data):
                 digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()
-
-    def _all_labels(self) -> Any:
-        if self.train.y is None or self.validation is None or self.validation.y is None:
-            return self.train.y
-        return tree.map_structure(
-            lambda a, b: a if a.shape[1:] != b.shape[1:] else np.concatenate([a, b]),
-            self.train.y,
-            self.validation.y,
-        )
 
 
 def as_dataset(value: object, source: str) -> Dataset:
@@ -115,10 +109,25 @@ def as_dataset(value: object, source: str) -> Dataset:
             f"{source} is {type(value).__name__}, which is no data. Return a mapping with x_train, y_train,"
             " x_test and y_test, or ((x, y), (x_test, y_test))."
         )
-    return Dataset(
-        _checked(dataset.train, source, "training"),
-        None if dataset.validation is None else _checked(dataset.validation, source, "validation"),
-    )
+    train = _checked(dataset.train, source, "training")
+    if dataset.validation is None:
+        return Dataset(train)
+    validation = _checked(dataset.validation, source, "validation")
+    for part, ours, theirs in (("inputs", train.x, validation.x), ("labels", train.y, validation.y)):
+        if theirs is not None and _ranks(ours) != _ranks(theirs):
+            raise UsageError(
+                f"{source}: the {part} of the validation rows have another structure or rank than those"
+                f" of the training rows: {_shapes(theirs)} and {_shapes(ours)}."
+            )
+    return Dataset(train, validation)
+
+
+def _ranks(structure: Any) -> Any:
+    return repr(_map(np.ndim, structure))
+
+
+def _shapes(structure: Any) -> str:
+    return str(_map(lambda leaf: str(leaf.shape), structure))
 
 
 def _from_mapping(value: Mapping[Any, Any], source: str) -> Dataset:
@@ -134,6 +143,8 @@ def _from_mapping(value: Mapping[Any, Any], source: str) -> Dataset:
         )
     if ("x_test" in value) != ("y_test" in value):
         raise UsageError(f"{source} has only one of x_test and y_test: give both or neither.")
+    if "sample_weight_test" in value and "x_test" not in value:
+        raise UsageError(f"{source} has sample_weight_test, and no x_test that it could weigh.")
     train = Arrays(value["x_train"], value["y_train"], value.get("sample_weight_train"))
     if "x_test" not in value:
         return Dataset(train)
@@ -141,7 +152,12 @@ def _from_mapping(value: Mapping[Any, Any], source: str) -> Dataset:
 
 
 def _is_row_tuple(value: object) -> bool:
-    return isinstance(value, tuple | list) and 1 <= len(value) <= 3 and hasattr(value[0], "shape")
+    return isinstance(value, tuple | list) and 1 <= len(value) <= 3 and _is_part(value[0])
+
+
+def _is_part(value: object) -> bool:
+    leaves = tree.flatten(value)
+    return bool(leaves) and hasattr(leaves[0], "shape")
 
 
 def _arrays(value: Sequence[Any], source: str) -> Arrays:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras import tree
 
 from kerasx.data.arrays import Arrays
 from kerasx.data.order import batch_order
@@ -65,7 +66,8 @@ class Batches:
         return self.dataset.element_spec
 
     def _build(self, arrays: Arrays) -> tf.data.Dataset:
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays.data)
+        # tf.data knows no lists: as Keras does, they become tuples.
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, tree.lists_to_tuples(arrays.data))
 
         def current_order() -> npt.NDArray[np.int64]:
             return self._order(self.position)[: self.rows]

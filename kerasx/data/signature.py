@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,3 +88,14 @@ def label_info(array: np.ndarray[Any, Any]) -> LabelInfo:
     if integral and array.ndim > 1 and array.shape[-1] > 1 and minimum >= 0 and maximum <= 1:
         one_hot = bool((array.sum(axis=-1) == 1).all())
     return LabelInfo(info.shape, info.dtype, minimum, maximum, integral, one_hot)
+
+
+def joined(labels: LabelInfo, others: LabelInfo) -> LabelInfo:
+    """What holds for two label arrays together; shape and dtype are those of the first."""
+    return replace(
+        labels,
+        minimum=min(labels.minimum, others.minimum),
+        maximum=max(labels.maximum, others.maximum),
+        integral=labels.integral and others.integral,
+        one_hot=labels.one_hot and others.one_hot,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,14 @@ def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         near = "".join(f" Did you mean `{path.parent / name}`?" for name in nearest(path.name, siblings)[:1])
         raise UsageError(f"There is no file `{path}`.{near}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise UsageError(f"`{path}` holds one array without a name. Save it with numpy.savez.")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UsageError(f"`{path}` holds one array without a name. Save it with numpy.savez.")
+        with archive:
             return {key: archive[key] for key in archive.files}
     except UsageError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive makes zipfile, zlib and numpy raise nearly anything
         pickled = "allow_pickle" in str(error) or "pickled" in str(error)
         why = "it holds Python objects, which are never loaded" if pickled else f"{error}"
         raise UsageError(

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 
-def environment_record(plugins: list[dict[str, Any]], command: list[str] | None, **more: Any) -> dict[str, Any]:
+def environment_record(
+    plugins: list[dict[str, Any]], command: list[str] | None, **more: Any
+) -> dict[str, Any]:
     """Everything outside the experiment that a run depends on.
 
     Args:

@@ -42,5 +42,7 @@ def epoch_line(epoch: int, epochs: int, logs: dict[str, Any], seconds: float) ->
 def named_values(logs: dict[str, Any]) -> list[str]:
     """Logs as `name value`, validation after training."""
     names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"), name))
-    return [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in
-            ((name, logs[name]) for name in names)]
+    return [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in ((name, logs[name]) for name in names)
+    ]

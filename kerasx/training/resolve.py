@@ -137,7 +137,7 @@ def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
         return found.value(*args, **kwargs)
     except KerasxError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if found.registration is not None:
             raise PluginError(
                 f"The {kind} `{name}` of {found.registration.plugin.origin} failed: {one_line(error)}",
