@@ -47,6 +47,17 @@ def start_tensorflow() -> None:
         )
 
 
+def start_xla() -> None:
+    """Have XLA compile something small; what TensorFlow prints at a first compilation is dropped.
+
+    Starting the compiler is most of what this takes, and the step to be compiled would pay it otherwise.
+    """
+    import tensorflow as tf
+
+    with _quiet_descriptor():
+        tf.function(lambda value: value + 1.0, jit_compile=True)(tf.constant(0.0))
+
+
 @contextlib.contextmanager
 def _quiet_descriptor() -> Iterator[None]:
     """Drop what is written to file descriptor 2; show it if an exception passes through."""

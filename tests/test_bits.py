@@ -23,8 +23,8 @@ from kerasx_mnist.data import read_idx  # noqa: E402
 from kerasx.builtins.losses import SumSquaredError  # noqa: E402
 
 STRATEGIES = ("compiled-fit", "custom-step", "gradient-tape")
-ROWS, VALIDATION_ROWS, BATCH, EPOCHS, SEED = 205, 70, 32, 2, 3
-STEPS = EPOCHS * 7  # the seventh batch of an epoch has 13 rows
+# The last of the four batches of an epoch has 13 rows, the last of validation's 6.
+ROWS, VALIDATION_ROWS, BATCH, EPOCHS, SEED = 109, 38, 32, 2, 3
 
 
 def crossentropy() -> keras.losses.Loss:
@@ -126,31 +126,37 @@ class Case:
         build: Makes the model.
         loss: Makes the loss object.
         optimizer: As an experiment has it: name and options.
-        drift: Largest |difference| of weights between eager and graph execution. Measured here, times
-            about four; 0 where the same operations run in the same order.
+        drift: Bound of the largest |difference| between weights of eager and of graph execution:
+            about four times what was measured.
+        jit_rows: Rows to train on with jit; None leaves the case out there. XLA compiles the step for
+            each size of batch, which takes seconds, so that only the quick ones have a short batch.
         precision: A dtype policy.
     """
 
     build: Callable[[], keras.Model]
     loss: Callable[[], keras.losses.Loss] = crossentropy
-    optimizer: dict[str, Any] = field(default_factory=lambda: {"name": "adam", "learning_rate": 0.01})
+    optimizer: dict[str, Any] = field(default_factory=lambda: dict(MOMENTUM))
     drift: float = 0.0
+    jit_rows: int | None = None
     precision: str | None = None
 
 
 MOMENTUM = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}
+ADAM = {"name": "adam", "learning_rate": 0.01}
 AVERAGING = {"name": "sgd", "learning_rate": 0.05, "use_ema": True, "ema_momentum": 0.9}
+PLAIN = {"name": "sgd", "learning_rate": 0.01}
 CASES = {
-    "mlp": Case(mlp, SumSquaredError, {"name": "sgd", "learning_rate": 0.01}, 1e-6),
-    "dropout": Case(dropout, drift=1e-5),
-    "convolution": Case(convolution, optimizer=MOMENTUM, drift=1e-5),
-    "lstm": Case(lstm, drift=1e-5),
-    "attention": Case(attention, drift=1e-5),
-    "subclassed": Case(Subclassed, drift=1e-5),
-    "own-step": Case(own_step, drift=1e-5),
+    "mlp": Case(mlp, SumSquaredError, PLAIN, drift=1e-6, jit_rows=45),
+    "dropout": Case(dropout, optimizer=ADAM, drift=1e-5, jit_rows=64),
+    "convolution": Case(convolution, drift=1e-5, jit_rows=45),
+    "lstm": Case(lstm, drift=1e-5, jit_rows=64),
+    "subclassed": Case(Subclassed, drift=1e-5, jit_rows=64),
+    "own-step": Case(own_step, drift=1e-5, jit_rows=64),
+    "attention": Case(attention, optimizer=ADAM, drift=1e-4),
     "averaged-weights": Case(mlp, optimizer=AVERAGING, drift=1e-6),
-    "loss-scaling": Case(mlp, SumSquaredError, MOMENTUM, 1e-3, precision="mixed_float16"),
+    "loss-scaling": Case(mlp, SumSquaredError, PLAIN, drift=1e-3, precision="mixed_float16"),
 }
+JIT_CASES = [name for name, case in CASES.items() if case.jit_rows is not None]
 
 
 @dataclass(frozen=True)
@@ -202,7 +208,7 @@ class InOrder(keras.utils.PyDataset):
         return tuple(array[rows] for array in self.arrays)
 
 
-def plain(case: Case, data: tuple[Any, Any], *, jit: bool, eager: bool = False) -> Outcome:
+def plain(case: Case, data: tuple[Any, Any], *, jit: bool = False) -> Outcome:
     """What a script without kerasx does."""
     if case.precision is not None:
         keras.config.set_dtype_policy(case.precision)
@@ -212,7 +218,7 @@ def plain(case: Case, data: tuple[Any, Any], *, jit: bool, eager: bool = False) 
     optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[case.optimizer["name"]](
         **options
     )
-    model.compile(optimizer, case.loss(), metrics=["accuracy"], jit_compile=jit, run_eagerly=eager)
+    model.compile(optimizer, case.loss(), metrics=["accuracy"], jit_compile=jit)
     batches = InOrder(data[0])
     history = model.fit(
         batches,
@@ -223,7 +229,7 @@ def plain(case: Case, data: tuple[Any, Any], *, jit: bool, eager: bool = False) 
         validation_batch_size=BATCH,
         verbose=0,
     )
-    return outcome_of(model, history.history, STEPS)
+    return outcome_of(model, history.history, EPOCHS * len(batches))
 
 
 def outcome_of(model: keras.Model, history: dict[str, list[Any]], steps: int) -> Outcome:
@@ -238,7 +244,7 @@ def outcome_of(model: keras.Model, history: dict[str, list[Any]], steps: int) ->
 def experiment(case: Case, data: tuple[Any, Any], **values: Any) -> kerasx.Experiment:
     fields = {
         "model": case.build,
-        "dataset": data,
+        "dataset": data[0] if data[1] is None else data,
         "loss": case.loss(),
         "metrics": ("accuracy",),
         "optimizer": case.optimizer,
@@ -252,6 +258,13 @@ def experiment(case: Case, data: tuple[Any, Any], **values: Any) -> kerasx.Exper
     return kerasx.Experiment.parse({**fields, **values})
 
 
+def rows_of(name: str, digits: tuple[Pair, Pair], jit: bool) -> tuple[Pair, Pair | None]:
+    if not jit:
+        return digits
+    (x, y), rows = digits[0], CASES[name].jit_rows
+    return (x[:rows], y[:rows]), None
+
+
 @pytest.fixture(scope="module")
 def train(digits: tuple[Pair, Pair], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
     """Trains a case once for each combination, however many tests look at it."""
@@ -261,7 +274,8 @@ def train(digits: tuple[Pair, Pair], tmp_path_factory: pytest.TempPathFactory) -
     def trained(name: str, strategy: str, execution: str = "graph", jit: bool = False) -> Outcome:
         key = (name, strategy, execution, jit)
         if key not in done:
-            declared = experiment(CASES[name], digits, strategy=strategy, execution=execution, jit=jit)
+            data = rows_of(name, digits, jit)
+            declared = experiment(CASES[name], data, strategy=strategy, execution=execution, jit=jit)
             run = engine.train(declared)
             done[key] = outcome_of(run.model, run.history, run.steps)
             assert run.weights_digest == done[key].digest
@@ -271,21 +285,24 @@ def train(digits: tuple[Pair, Pair], tmp_path_factory: pytest.TempPathFactory) -
     return trained
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["no-jit", "jit"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "jit"),
+    [*((name, False) for name in CASES), *((name, True) for name in JIT_CASES)],
+    ids=[*CASES, *(f"{name}-jit" for name in JIT_CASES)],
+)
 def test_three_strategies_and_a_plain_script_end_with_the_same_bits(
     name: str, jit: bool, train: Callable[..., Outcome], digits: tuple[Pair, Pair]
 ) -> None:
-    script = plain(CASES[name], digits, jit=jit)
+    script = plain(CASES[name], rows_of(name, digits, jit), jit=jit)
     outcomes = {strategy: train(name, strategy, jit=jit) for strategy in STRATEGIES}
 
     assert {strategy: each.digest for strategy, each in outcomes.items()} == dict.fromkeys(
         STRATEGIES, script.digest
     )
-    assert set(script.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(script.history) == {"loss", "accuracy"} | (set() if jit else {"val_loss", "val_accuracy"})
     for strategy, each in outcomes.items():
         assert each.history == script.history, strategy
-        assert each.steps == STEPS, strategy
+        assert each.steps == script.steps, strategy
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -296,8 +313,8 @@ def test_eager_execution_agrees_with_graph(name: str, train: Callable[..., Outco
         assert len(eager.weights) == len(graph.weights)
         moved = max(float(np.abs(a - b).max()) for a, b in zip(eager.weights, graph.weights, strict=True))
         assert moved <= CASES[name].drift, f"{strategy}: {moved}"
-        # A flipped prediction is worth 1/70; the losses have to be near each other.
         assert eager.history["val_loss"] == pytest.approx(graph.history["val_loss"], rel=1e-4)
+        assert eager.steps == graph.steps
     assert len({train(name, strategy, execution="eager").digest for strategy in STRATEGIES}) == 1
 
 
@@ -335,7 +352,7 @@ def test_the_same_experiment_twice_has_one_digest_and_another_seed_another(
 def test_float64_arrays_train_to_the_bits_of_fit_on_them(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
     (x, y), (x_val, y_val) = digits
     wide = ((x.astype("float64"), y.astype("uint8")), (x_val.astype("float64"), y_val.astype("uint8")))
-    script = plain(CASES["mlp"], wide, jit=False)
+    script = plain(CASES["mlp"], wide)
     for strategy in STRATEGIES:
         run = kerasx.Engine(runs=tmp_path).train(experiment(CASES["mlp"], wide, strategy=strategy))
         assert (run.weights_digest, run.history) == (script.digest, script.history), strategy
@@ -344,8 +361,8 @@ def test_float64_arrays_train_to_the_bits_of_fit_on_them(tmp_path: Path, digits:
 def test_sample_weights_train_to_the_bits_of_fit(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
     weights = np.linspace(0, 2, ROWS).astype("float32")
     data = ((*digits[0], weights), digits[1])
-    script = plain(CASES["mlp"], data, jit=False)
-    unweighted = plain(CASES["mlp"], digits, jit=False)
+    script = plain(CASES["mlp"], data)
+    unweighted = plain(CASES["mlp"], digits)
     assert script.digest != unweighted.digest
     for strategy in STRATEGIES:
         run = kerasx.Engine(runs=tmp_path).train(experiment(CASES["mlp"], data, strategy=strategy))

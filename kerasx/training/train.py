@@ -20,6 +20,7 @@ from kerasx.runs.recorder import EpochRecorder, FiniteLoss
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.saving import save_model
+from kerasx.startup import start_xla
 from kerasx.training.assembly import Assembly, assemble, make_callbacks
 from kerasx.training.blame import training_error
 from kerasx.training.isolation import isolated
@@ -91,6 +92,8 @@ def _train(
         if reporter:
             reporter.note(note)
 
+    if task.execution.jit:
+        start_xla()
     started = time.perf_counter()
     history = assembly.chosen.strategy.train(task)
     seconds = time.perf_counter() - started
