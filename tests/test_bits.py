@@ -73,13 +73,6 @@ def lstm() -> keras.Model:
     return keras.Sequential([keras.Input((14, 14)), keras.layers.LSTM(12), keras.layers.Dense(10)])
 
 
-def attention() -> keras.Model:
-    inputs = keras.Input((14, 14))
-    attended = keras.layers.MultiHeadAttention(2, 6, dropout=0.1)(inputs, inputs)
-    x = keras.layers.LayerNormalization()(keras.layers.Add()([inputs, attended]))
-    return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling1D()(x)))
-
-
 class Subclassed(keras.Model):
     """Layers made in the constructor, and weights only when the first batch is seen."""
 
@@ -127,7 +120,7 @@ class Case:
         loss: Makes the loss object.
         optimizer: As an experiment has it: name and options.
         drift: Bound of the largest |difference| between weights of eager and of graph execution:
-            about four times what was measured.
+            about four times what was measured; None leaves the case out there.
         jit_rows: Rows to train on with jit; None leaves the case out there. XLA compiles the step for
             each size of batch, which takes seconds, so that only the quick ones have a short batch.
         precision: A dtype policy.
@@ -136,7 +129,7 @@ class Case:
     build: Callable[[], keras.Model]
     loss: Callable[[], keras.losses.Loss] = crossentropy
     optimizer: dict[str, Any] = field(default_factory=lambda: dict(MOMENTUM))
-    drift: float = 0.0
+    drift: float | None = None
     jit_rows: int | None = None
     precision: str | None = None
 
@@ -152,21 +145,22 @@ CASES = {
     "lstm": Case(lstm, drift=1e-5, jit_rows=64),
     "subclassed": Case(Subclassed, drift=1e-5, jit_rows=64),
     "own-step": Case(own_step, drift=1e-5, jit_rows=64),
-    "attention": Case(attention, optimizer=ADAM, drift=1e-4),
-    "averaged-weights": Case(mlp, optimizer=AVERAGING, drift=1e-6),
-    "loss-scaling": Case(mlp, SumSquaredError, PLAIN, drift=1e-3, precision="mixed_float16"),
+    "averaged-weights": Case(mlp, optimizer=AVERAGING),
+    "loss-scaling": Case(mlp, SumSquaredError, PLAIN, precision="mixed_float16"),
 }
+EAGER_CASES = [name for name, case in CASES.items() if case.drift is not None]
 JIT_CASES = [name for name, case in CASES.items() if case.jit_rows is not None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is compared: the digest, the weights behind it and every epoch's logs."""
+    """What is compared: the digest, the weights behind it, every epoch's logs and the final evaluation."""
 
     digest: str
     weights: list[np.ndarray[Any, Any]]
     history: dict[str, list[float]]
     steps: int
+    evaluation: dict[str, float]
 
 
 Pair = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -229,15 +223,21 @@ def plain(case: Case, data: tuple[Any, Any], *, jit: bool = False) -> Outcome:
         validation_batch_size=BATCH,
         verbose=0,
     )
-    return outcome_of(model, history.history, EPOCHS * len(batches))
+    evaluation = {}
+    if data[1] is not None:
+        evaluation = model.evaluate(*data[1], batch_size=BATCH, verbose=0, return_dict=True)
+    return outcome_of(model, history.history, EPOCHS * len(batches), evaluation)
 
 
-def outcome_of(model: keras.Model, history: dict[str, list[Any]], steps: int) -> Outcome:
+def outcome_of(
+    model: keras.Model, history: dict[str, list[Any]], steps: int, evaluation: dict[str, float]
+) -> Outcome:
     return Outcome(
         kerasx.weights_digest(model),
         [keras.ops.convert_to_numpy(variable) for variable in model.variables],
         {name: [float(value) for value in values] for name, values in history.items()},
         steps,
+        evaluation,
     )
 
 
@@ -277,7 +277,7 @@ def train(digits: tuple[Pair, Pair], tmp_path_factory: pytest.TempPathFactory) -
             data = rows_of(name, digits, jit)
             declared = experiment(CASES[name], data, strategy=strategy, execution=execution, jit=jit)
             run = engine.train(declared)
-            done[key] = outcome_of(run.model, run.history, run.steps)
+            done[key] = outcome_of(run.model, run.history, run.steps, run.evaluation)
             assert run.weights_digest == done[key].digest
             assert (run.execution, run.jit) == (execution, jit)
         return done[key]
@@ -302,17 +302,18 @@ def test_three_strategies_and_a_plain_script_end_with_the_same_bits(
     assert set(script.history) == {"loss", "accuracy"} | (set() if jit else {"val_loss", "val_accuracy"})
     for strategy, each in outcomes.items():
         assert each.history == script.history, strategy
+        assert each.evaluation == script.evaluation, strategy
         assert each.steps == script.steps, strategy
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EAGER_CASES)
 def test_eager_execution_agrees_with_graph(name: str, train: Callable[..., Outcome]) -> None:
     graph = train(name, "gradient-tape")
     for strategy in STRATEGIES:
         eager = train(name, strategy, execution="eager")
         assert len(eager.weights) == len(graph.weights)
         moved = max(float(np.abs(a - b).max()) for a, b in zip(eager.weights, graph.weights, strict=True))
-        assert moved <= CASES[name].drift, f"{strategy}: {moved}"
+        assert moved <= (CASES[name].drift or 0.0), f"{strategy}: {moved}"
         assert eager.history["val_loss"] == pytest.approx(graph.history["val_loss"], rel=1e-4)
         assert eager.steps == graph.steps
     assert len({train(name, strategy, execution="eager").digest for strategy in STRATEGIES}) == 1
@@ -335,48 +336,46 @@ def test_jit_changes_dropout_so_that_bits_are_compared_within_one_setting(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_same_experiment_twice_has_one_digest_and_another_seed_another(
-    strategy: str, tmp_path: Path, digits: tuple[Pair, Pair]
+    strategy: str, tmp_path: Path, digits: tuple[Pair, Pair], train: Callable[..., Outcome]
 ) -> None:
-    declared = experiment(CASES["dropout"], digits, strategy=strategy, epochs=1)
-    engine = kerasx.Engine(runs=tmp_path)
-    first = engine.train(declared)
+    first = train("dropout", strategy)
     random.random()  # a process that has drawn something else meanwhile
+    declared = experiment(CASES["dropout"], digits, strategy=strategy)
+    engine = kerasx.Engine(runs=tmp_path)
     again = engine.train(declared)
     other = engine.train(declared, seed=SEED + 1)
 
-    assert again.weights_digest == first.weights_digest
-    assert again.history == first.history
-    assert other.weights_digest != first.weights_digest
+    assert (again.weights_digest, again.history) == (first.digest, first.history)
+    assert other.weights_digest != first.digest
 
 
-def test_float64_arrays_train_to_the_bits_of_fit_on_them(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
+def test_weighted_float64_rows_train_to_the_bits_of_fit(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
     (x, y), (x_val, y_val) = digits
-    wide = ((x.astype("float64"), y.astype("uint8")), (x_val.astype("float64"), y_val.astype("uint8")))
-    script = plain(CASES["mlp"], wide)
-    for strategy in STRATEGIES:
-        run = kerasx.Engine(runs=tmp_path).train(experiment(CASES["mlp"], wide, strategy=strategy))
-        assert (run.weights_digest, run.history) == (script.digest, script.history), strategy
-
-
-def test_sample_weights_train_to_the_bits_of_fit(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
-    weights = np.linspace(0, 2, ROWS).astype("float32")
-    data = ((*digits[0], weights), digits[1])
+    weights = np.linspace(0, 2, ROWS)
+    data = (
+        (x.astype("float64"), y.astype("uint8"), weights),
+        (x_val.astype("float64"), y_val.astype("uint8")),
+    )
     script = plain(CASES["mlp"], data)
-    unweighted = plain(CASES["mlp"], digits)
-    assert script.digest != unweighted.digest
     for strategy in STRATEGIES:
         run = kerasx.Engine(runs=tmp_path).train(experiment(CASES["mlp"], data, strategy=strategy))
         assert (run.weights_digest, run.history) == (script.digest, script.history), strategy
 
 
-def test_final_evaluation_is_that_of_the_final_weights(tmp_path: Path, digits: tuple[Pair, Pair]) -> None:
+def test_rows_are_weighted_at_all(
+    tmp_path: Path, digits: tuple[Pair, Pair], train: Callable[..., Outcome]
+) -> None:
+    """The weights of the test above have to make a difference."""
+    data = ((*digits[0], np.linspace(0, 2, ROWS)), digits[1])
+    run = kerasx.Engine(runs=tmp_path).train(experiment(CASES["mlp"], data, strategy="gradient-tape"))
+    assert run.weights_digest != train("mlp", "gradient-tape").digest
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_final_evaluation_is_that_of_the_averaged_weights(
+    strategy: str, train: Callable[..., Outcome]
+) -> None:
     """An optimizer that averages weights changes them after the last validation."""
-    results = []
-    for strategy in STRATEGIES:
-        declared = experiment(CASES["averaged-weights"], digits, strategy=strategy)
-        run = kerasx.Engine(runs=tmp_path).train(declared)
-        assert run.evaluation["loss"] != run.history["val_loss"][-1]
-        evaluated = run.model.evaluate(*digits[1], batch_size=BATCH, verbose=0, return_dict=True)
-        assert run.evaluation == evaluated
-        results.append(run.evaluation)
-    assert results[0] == results[1] == results[2]
+    outcome = train("averaged-weights", strategy)
+    assert outcome.evaluation["loss"] != outcome.history["val_loss"][-1]
+    assert train("mlp", strategy).evaluation["loss"] == train("mlp", strategy).history["val_loss"][-1]

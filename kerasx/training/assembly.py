@@ -240,9 +240,8 @@ def _completed(
 
 def _constant_rate(optimizer: Any) -> float | None:
     """The learning rate as it was written, where it is one number and no schedule."""
-    if isinstance(
-        getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
-    ):
-        return None
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    rate = optimizer.get_config().get("learning_rate")
     # The shortest decimal that is this float32: 0.01, not 0.009999999776482582.
-    return float(str(np.float32(keras.ops.convert_to_numpy(optimizer.learning_rate))))
+    return float(str(np.float32(rate))) if isinstance(rate, float) else None

@@ -8,14 +8,18 @@ import traceback
 from pathlib import Path
 
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line
+from kerasx.registry import Registration
 from kerasx.training.resolve import Resolver
 
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-_CORE = str(Path(__file__).parent.parent)
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_CORE = Path(__file__).parent.parent
 
 
 def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) -> KerasxError:
     """The error to raise in place of what came out of a strategy.
+
+    The innermost frame that is neither Keras's nor another library's tells whose code it was: a
+    plugin's, the user's, or kerasx's own, which then called Keras with what does not fit.
 
     Args:
         error: What was raised.
@@ -24,22 +28,30 @@ def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) ->
     """
     when = "on the first batch" if steps_taken == 0 else f"after {steps_taken} steps"
     details = "".join(traceback.format_exception(error))
-    frames = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    for registration in resolver.registrations:
-        target = registration.spec.implementation
-        package = sys.modules.get(str(target).partition(":")[0].partition(".")[0])
-        folder = Path(package.__file__).parent if package is not None and package.__file__ else None
-        if folder is not None and str(folder) != _CORE and frames and frames[-1].is_relative_to(folder):
-            return PluginError(
-                f"The {registration.spec.kind} `{registration.spec.name}` of {registration.plugin.origin}"
-                f" failed {when}: {one_line(error)}",
-                details=details,
+    plugins = {folder: each for each in resolver.registrations if (folder := _folder(each)) is not None}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        for folder, registration in plugins.items():
+            if file.is_relative_to(folder):
+                spec = registration.spec
+                return PluginError(
+                    f"The {spec.kind} `{spec.name}` of {registration.plugin.origin} failed {when}:"
+                    f" {one_line(error)} ({file.name}, line {frame.lineno})",
+                    details=details,
+                )
+        if file.is_relative_to(_CORE):
+            break
+        if file.is_absolute() and not any(file.is_relative_to(library) for library in _LIBRARIES):
+            return UsageError(
+                f"Training failed {when}: {one_line(error)} ({file}, line {frame.lineno})", details=details
             )
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_LIBRARIES, _CORE, "<"))
-        and not any(part.startswith("kerasx_") for part in Path(frame.filename).parts[-2:-1])
-    ]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return UsageError(f"Training failed {when}: {one_line(error)}{place}", details=details)
+    return UsageError(f"Training failed {when}: {one_line(error)}", details=details)
+
+
+def _folder(registration: Registration) -> Path | None:
+    """The folder of a plugin's package; None for the core's own and for objects handed over."""
+    target = registration.spec.implementation
+    package = sys.modules.get(target.partition(":")[0].partition(".")[0]) if isinstance(target, str) else None
+    file = getattr(package, "__file__", None)
+    folder = Path(file).parent if file else None
+    return None if folder == _CORE else folder
