@@ -66,7 +66,7 @@ class Engine:
         experiment = (experiment or Experiment()).with_values(**values)
         check_runs_folder(self.runs)
         start_tensorflow()
-        from kerasx.training.train import train
+        from kerasx.runs.train import train
 
         return train(experiment, self.registry, self.runs, reporter, command)
 
@@ -77,7 +77,7 @@ class Engine:
         """
         experiment = (experiment or Experiment()).with_values(**values)
         start_tensorflow()
-        from kerasx.training.train import dry_run
+        from kerasx.runs.train import dry_run
 
         return dry_run(experiment, self.registry)
 
@@ -96,7 +96,7 @@ class Engine:
         """
         directory = self.run_directory(run)
         start_tensorflow()
-        from kerasx.training.use import evaluate
+        from kerasx.runs.use import evaluate
 
         return evaluate(directory, self.registry, dataset)
 
@@ -115,7 +115,7 @@ class Engine:
         """
         directory = self.run_directory(run)
         start_tensorflow()
-        from kerasx.training.use import predict
+        from kerasx.runs.use import predict
 
         return predict(directory, self.registry, x)
 
@@ -136,7 +136,7 @@ class Engine:
         """
         directory = self.run_directory(run)
         start_tensorflow()
-        from kerasx.training.use import predict_file
+        from kerasx.runs.use import predict_file
 
         return predict_file(directory, self.registry, source, target)
 
@@ -156,7 +156,7 @@ class Engine:
         """
         directory = self.run_directory(run)
         start_tensorflow()
-        from kerasx.training.use import export
+        from kerasx.runs.use import export
 
         return export(directory, self.registry, Path(path), format)
 
@@ -171,7 +171,7 @@ class Engine:
             PluginError: The plugin that provides it fails.
         """
         start_tensorflow()
-        from kerasx.training.option_help import options_of
+        from kerasx.assembly.option_help import options_of
 
         return options_of(self.registry.load(self.registry.get(kind, name)))
 

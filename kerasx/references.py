@@ -108,7 +108,7 @@ class References:
         sys.modules[name] = module
         folder = str(resolved.parent)
         if folder not in sys.path:
-            sys.path.insert(0, folder)  # taken back when the run ends: see `isolation.isolated`
+            sys.path.insert(0, folder)  # taken back when the run ends: see `runs.isolation`
         try:
             loader.exec_module(module)
         except (Exception, SystemExit) as error:

@@ -1,1 +1,1 @@
-"""Runs on disk: the run directory, the environment it records, and what is written as training goes."""
+"""Runs: training one from start to end, what it keeps on disk, and using what was kept."""

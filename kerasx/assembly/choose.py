@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from pydantic import BaseModel, ValidationError
 
+from kerasx.assembly.resolve import Found, Resolver
 from kerasx.errors import PluginError, UsageError, one_line, suggestion
 from kerasx.experiment import Component, Experiment
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.distribution import is_distributed
 from kerasx.training.execution import Execution
-from kerasx.training.resolve import Found, Resolver
 from kerasx.training.steps import Step, kind_of_function, overrides, own_test_step, own_train_step
 from kerasx.training.strategy import StepStrategy
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
+from kerasx.assembly.resolve import Found, Resolver, make
 from kerasx.data.signature import Signature, tensor_info
 from kerasx.errors import UsageError, one_line
 from kerasx.experiment import Component
 from kerasx.references import user_code_error
-from kerasx.training.resolve import Found, Resolver, make
 
 
 def build_model(component: Component, signature: Signature, resolver: Resolver) -> keras.Model:

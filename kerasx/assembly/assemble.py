@@ -1,4 +1,4 @@
-"""From the declaration of an experiment to a task: everything resolved, built, compiled and checked."""
+"""Assembles a task: everything resolved, built, compiled and checked, before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasx.data.arrays import Dataset, as_dataset
-from kerasx.data.batches import training_batches, validation_batches
-from kerasx.data.labels import one_hot
-from kerasx.data.signature import LabelInfo, Signature, TensorInfo
-from kerasx.data.sources import dataset_from_npz
-from kerasx.errors import UsageError
-from kerasx.experiment import Component, Experiment
-from kerasx.training.choose import ChosenStrategy, choose_strategy, settle_execution
-from kerasx.training.distribution import distribution_scope
-from kerasx.training.model import build_model, built, load_weights
-from kerasx.training.objectives import (
+from kerasx.assembly.choose import ChosenStrategy, choose_strategy, settle_execution
+from kerasx.assembly.model import build_model, built, load_weights
+from kerasx.assembly.objectives import (
     ACCURACY,
     DEFAULT_OPTIMIZER,
     Objectives,
@@ -31,7 +23,15 @@ from kerasx.training.objectives import (
     make_metrics,
     make_optimizer,
 )
-from kerasx.training.resolve import Resolver, make
+from kerasx.assembly.resolve import Resolver, make
+from kerasx.data.arrays import Dataset, as_dataset
+from kerasx.data.batches import training_batches, validation_batches
+from kerasx.data.labels import one_hot
+from kerasx.data.signature import LabelInfo, Signature, TensorInfo
+from kerasx.data.sources import dataset_from_npz
+from kerasx.errors import UsageError
+from kerasx.experiment import Component, Experiment
+from kerasx.training.distribution import distribution_scope
 from kerasx.training.task import TrainingTask
 
 

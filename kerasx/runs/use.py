@@ -9,6 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasx.assembly.assemble import assemble, load_dataset
+from kerasx.assembly.model import build_model, built, load_model
+from kerasx.assembly.resolve import Resolver
 from kerasx.data.arrays import as_dataset
 from kerasx.data.sources import load_npz
 from kerasx.errors import UsageError, one_line, suggestion
@@ -17,10 +20,7 @@ from kerasx.references import References, is_reference
 from kerasx.registry import Registry
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
-from kerasx.training.assembly import assemble, load_dataset
-from kerasx.training.isolation import isolated
-from kerasx.training.model import build_model, built, load_model
-from kerasx.training.resolve import Resolver
+from kerasx.runs.isolation import isolated
 
 FORMATS = {"keras": ".keras", "weights": ".weights.h5", "saved-model": ""}
 

@@ -7,9 +7,9 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from kerasx.assembly.resolve import Resolver
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line
 from kerasx.registry import Registration
-from kerasx.training.resolve import Resolver
 
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _CORE = Path(__file__).parent.parent

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerasx.assembly.keras_names import KerasNames
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line, suggestion
 from kerasx.experiment import Component
 from kerasx.references import References, is_reference, user_code_error
 from kerasx.registry import Registration, Registry
-from kerasx.training.keras_names import KerasNames
 
 
 @dataclass(frozen=True)

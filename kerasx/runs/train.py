@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kerasx.assembly.assemble import Assembly, assemble, make_callbacks
+from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, NonFiniteError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
+from kerasx.runs.blame import training_error
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run
 from kerasx.runs.environment import environment_record
 from kerasx.runs.files import write_json, write_text
+from kerasx.runs.isolation import isolated
 from kerasx.runs.log import RunLog
 from kerasx.runs.recorder import EpochRecorder, FiniteLoss
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.saving import save_model
 from kerasx.startup import start_xla
-from kerasx.training.assembly import Assembly, assemble, make_callbacks
-from kerasx.training.blame import training_error
-from kerasx.training.isolation import isolated
-from kerasx.training.resolve import Resolver
 
 if TYPE_CHECKING:
     from kerasx.runs.reporter import Reporter

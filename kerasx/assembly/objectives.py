@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
+from kerasx.assembly.keras_names import KerasNames
+from kerasx.assembly.resolve import Resolver, make, objective
 from kerasx.data.labels import needs_one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
 from kerasx.experiment import Component, Experiment
-from kerasx.training.keras_names import KerasNames
-from kerasx.training.resolve import Resolver, make, objective
 
 # The article's loss is the default for the article's own job only: elsewhere it would be a guess.
 ARTICLE_JOB = ("mlp", "mnist")
