@@ -23,7 +23,8 @@ def process_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        if name.startswith(("kerasx_user_", "kerasx_test_")):  # TensorFlow cannot be imported twice
+            del sys.modules[name]
 
 
 def write(path: Path, code: str) -> Path:
