@@ -62,7 +62,6 @@ def convolution() -> keras.Model:
             keras.layers.Conv2D(6, 3, use_bias=False),
             keras.layers.BatchNormalization(),
             keras.layers.ReLU(),
-            keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
             keras.layers.Dense(10),
         ]
@@ -79,17 +78,15 @@ class Subclassed(keras.Model):
     def __init__(self) -> None:
         super().__init__()
         self.flat = keras.layers.Flatten()
-        self.hidden = keras.layers.Dense(24, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.01))
-        self.normal = keras.layers.BatchNormalization()
+        self.hidden = keras.layers.Dense(24, kernel_regularizer=keras.regularizers.L2(0.01))
         self.top = keras.layers.Dense(10)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        x = keras.ops.relu(self.normal(self.hidden(self.flat(inputs)), training=training))
-        return self.top(x)
+        return self.top(keras.ops.relu(self.hidden(self.flat(inputs))))
 
 
 class OwnStep(Subclassed):
-    """Trains on gradients of norm 1, which no other step does."""
+    """Doubles its gradients, which no other step does."""
 
     def train_step(self, data: Any) -> Any:
         x, y = data
@@ -97,8 +94,7 @@ class OwnStep(Subclassed):
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, None, training=True)
         gradients = tape.gradient(loss, self.trainable_variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 1e-3)
-        self.optimizer.apply([g * 1e3 for g in gradients], self.trainable_variables)
+        self.optimizer.apply([g * 2 for g in gradients], self.trainable_variables)
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=tf.shape(x)[0])
