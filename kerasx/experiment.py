@@ -87,6 +87,14 @@ ComponentField = Annotated[
     PlainSerializer(_component_to_plain),
 ]
 
+
+def _as_tuple(given: object) -> object:
+    """Accept one name where a list is expected."""
+    return (given,) if isinstance(given, str) else given
+
+
+Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
+
 Execution = Literal["eager", "graph"]
 EXECUTIONS: tuple[Execution, ...] = ("eager", "graph")
 
@@ -122,7 +130,7 @@ class Experiment(BaseModel):
     model: ComponentField = Component(name="mlp")
     dataset: ComponentField = Component(name="mnist")
     loss: ComponentField | None = None
-    metrics: tuple[ComponentField, ...] | None = None
+    metrics: Components | None = None
     optimizer: ComponentField | None = None
     learning_rate: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
     epochs: Annotated[int, Field(ge=1, strict=True)] = 10
@@ -134,7 +142,7 @@ class Experiment(BaseModel):
     precision: str | None = None
     devices: Annotated[int, Field(ge=1, strict=True)] | None = None
     labels: Literal["as-given", "one-hot"] = "as-given"
-    callbacks: tuple[ComponentField, ...] = ()
+    callbacks: Components = ()
     initial_weights: Path | None = None
 
     if TYPE_CHECKING:

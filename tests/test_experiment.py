@@ -171,7 +171,6 @@ def test_an_unknown_key_is_answered_with_the_nearest(key: str, near: str) -> Non
         ("jit", 3),
         ("labels", "onehot"),
         ("precision", 16),
-        ("metrics", "accuracy"),
         ("initial_weights", 3),
         ("model", 3),
         ("model", True),
@@ -263,3 +262,7 @@ def test_an_experiment_is_frozen_and_replaced_field_by_field() -> None:
     assert (experiment.epochs, experiment.seed) == (3, 0)
     with pytest.raises(UsageError, match="`epoch`"):
         experiment.with_values(epoch=5)
+
+
+def test_one_name_stands_for_a_list_of_one() -> None:
+    assert Experiment.parse({"metrics": "accuracy"}) == Experiment.parse({"metrics": ["accuracy"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 
 from kerasx.assembly.choose import ChosenStrategy, choose_strategy, settle_execution
+from kerasx.assembly.compiling import compile_model, loss_for, objectives_for
 from kerasx.assembly.model import build_model, built, load_weights
 from kerasx.assembly.objectives import (
     ACCURACY,
@@ -19,9 +19,6 @@ from kerasx.assembly.objectives import (
     check_labels,
     encodes_labels,
     loss_component,
-    make_loss,
-    make_metrics,
-    make_optimizer,
 )
 from kerasx.assembly.resolve import Resolver, make
 from kerasx.data.arrays import Dataset, as_dataset
@@ -93,18 +90,13 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     chosen = choose_strategy(experiment.strategy, resolver)
     dataset = load_dataset(experiment.dataset, resolver)
     model = build_model(experiment.model, dataset.signature, resolver)
-    if experiment.precision not in (None, model.dtype_policy.name):
-        raise UsageError(
-            f"The model `{model.name}` is already built with the precision {model.dtype_policy.name}, which"
-            f" `{experiment.precision}` cannot change: build it with that precision, or name a function that"
-            " builds it."
-        )
+    _check_precision(experiment, model)
     brings_objectives = bool(model.compiled)
     signature = built(model, dataset.signature)
     if experiment.initial_weights is not None:
         load_weights(model, experiment.initial_weights)
 
-    loss = _loss(experiment, model, signature, resolver)
+    loss = loss_for(experiment, model, signature, resolver)
     if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
         dataset = _with_one_hot(dataset, signature)
         signature = replace(dataset.signature, outputs=signature.outputs)
@@ -114,14 +106,10 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     check_labels(loss, signature)
 
     execution = settle_execution(experiment, chosen, model)
-    objectives = _objectives(experiment, model, loss, signature, resolver)
-    notes += objectives.notes
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        _compile(experiment, model, objectives, execution.eager, execution.jit)
-    notes += [str(each.message).strip() for each in caught]
-    if model.jit_compile != execution.jit:
-        execution = replace(execution, jit=bool(model.jit_compile))
+    objectives = objectives_for(experiment, model, loss, signature, resolver)
+    notes += [*objectives.notes, *compile_model(experiment, model, objectives, execution)]
+    # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
+    execution = replace(execution, jit=bool(model.jit_compile))
 
     train_step, test_step, said = chosen.steps_for(model)
     notes.append(said)
@@ -164,10 +152,15 @@ def make_callbacks(assembly: Assembly, run_directory: Path | None) -> list[keras
     return made
 
 
-def _loss(experiment: Experiment, model: keras.Model, signature: Signature, resolver: Resolver) -> Any:
-    if experiment.loss is None and model.compiled:
-        return model.loss
-    return make_loss(loss_component(experiment), signature, resolver)
+def _check_precision(experiment: Experiment, model: keras.Model) -> None:
+    """Refuse a precision that comes after the model was built."""
+    already_built = experiment.model.is_object or str(experiment.model.name).endswith(".keras")
+    if already_built and experiment.precision not in (None, model.dtype_policy.name):
+        raise UsageError(
+            f"The model `{model.name}` is already built with the precision {model.dtype_policy.name}, which"
+            f" `{experiment.precision}` cannot change: build it with that precision, or name a function that"
+            " builds it."
+        )
 
 
 def _with_one_hot(dataset: Dataset, signature: Signature) -> Dataset:
@@ -178,48 +171,6 @@ def _with_one_hot(dataset: Dataset, signature: Signature) -> Dataset:
     return one_hot(dataset, units or 1)
 
 
-def _objectives(
-    experiment: Experiment, model: keras.Model, loss: Any, signature: Signature, resolver: Resolver
-) -> Objectives:
-    if model.compiled and experiment.optimizer is None:
-        optimizer = model.optimizer
-        if experiment.learning_rate is not None:
-            optimizer.learning_rate = experiment.learning_rate
-    else:
-        component = experiment.optimizer or DEFAULT_OPTIMIZER
-        optimizer = make_optimizer(component, experiment.learning_rate, resolver)
-    if model.compiled and experiment.metrics is None:
-        return Objectives(optimizer, loss, None)
-    metrics, notes = make_metrics(experiment.metrics, signature, resolver)
-    return Objectives(optimizer, loss, metrics, tuple(notes))
-
-
-def _compile(
-    experiment: Experiment, model: keras.Model, objectives: Objectives, eager: bool, jit: bool
-) -> None:
-    """Compile the model, or set what the experiment asks for on one that arrived compiled."""
-    if model.compiled and experiment.loss is None and experiment.metrics is None:
-        # Recompiling would lose what only `compile` was told: loss weights, weighted metrics.
-        model.optimizer = objectives.optimizer
-        model.run_eagerly = eager
-        model.jit_compile = jit
-        model.make_train_function(force=True)
-        model.make_test_function(force=True)
-        model.make_predict_function(force=True)
-        return
-    brought = keras.saving.deserialize_keras_object(model.get_compile_config()) if model.compiled else {}
-    metrics = brought.get("metrics") if objectives.metrics is None else objectives.metrics
-    model.compile(
-        optimizer=objectives.optimizer,
-        loss=objectives.loss,
-        loss_weights=brought.get("loss_weights"),
-        metrics=metrics,
-        weighted_metrics=brought.get("weighted_metrics"),
-        run_eagerly=eager,
-        jit_compile=jit,
-    )
-
-
 def _completed(
     experiment: Experiment, task: TrainingTask, brings_objectives: bool, objectives: Objectives
 ) -> Experiment:
@@ -227,7 +178,12 @@ def _completed(
 
     What a compiled model brought stays open: it comes with the model again.
     """
-    values: dict[str, Any] = {"execution": task.execution.mode, "jit": task.execution.jit}
+    values: dict[str, Any] = {
+        "execution": task.execution.mode,
+        "jit": task.execution.jit,
+        "precision": keras.config.dtype_policy().name,
+        "devices": experiment.devices or 1,
+    }
     if not brings_objectives:
         values["loss"] = loss_component(experiment)
         values["optimizer"] = experiment.optimizer or DEFAULT_OPTIMIZER
