@@ -111,21 +111,8 @@ def make(found: Found, kind: str, offered: Mapping[str, Any] | None = None, **ex
         UsageError: An option is unknown or its value is refused, or the user's own code raises.
         PluginError: A plugin's code raises.
     """
-    name = found.component.described
-    parameters = _parameters(found.value)
     options = {**extra, **found.component.options}
-    # Keras's classes take any keyword argument, only to refuse it further down without a hint.
-    takes_any = not found.is_keras and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for option in options:
-        if option not in parameters and not takes_any:
-            known = [
-                p.name
-                for p in parameters.values()
-                if p.name not in (offered or {}) and p.kind is not p.VAR_KEYWORD
-            ]
-            raise UsageError(
-                f"The {kind} `{name}` has no option `{option}`. {suggestion(option, known, what='options')}"
-            )
+    parameters = _checked_parameters(found, kind, options, offered or {})
     offered = {key: value for key, value in (offered or {}).items() if key in parameters}
     return call(found, kind, **{**offered, **options})
 
@@ -170,6 +157,7 @@ def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -
         )
     if takes_labels_and_outputs(value):
         options = found.component.options
+        _checked_parameters(found, kind, options, dict.fromkeys(("y_true", "y_pred")))
         return functools.wraps(value)(functools.partial(value, **options)) if options else value
     return make(found, kind, offered)
 
@@ -183,6 +171,23 @@ def takes_labels_and_outputs(function: Callable[..., Any]) -> bool:
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
     return len(required) == 2
+
+
+def _checked_parameters(
+    found: Found, kind: str, options: Mapping[str, Any], offered: Mapping[str, Any]
+) -> dict[str, inspect.Parameter]:
+    """The parameters of what was found, after a look whether the options are among them."""
+    parameters = _parameters(found.value)
+    # Keras's classes take any keyword argument, only to refuse it further down without a hint.
+    takes_any = not found.is_keras and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known = [p.name for p in parameters.values() if p.name not in offered and p.kind is not p.VAR_KEYWORD]
+    for option in options:
+        if option not in parameters and not takes_any:
+            raise UsageError(
+                f"The {kind} `{found.component.described}` has no option `{option}`."
+                f" {suggestion(option, known, what='options')}"
+            )
+    return parameters
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:
