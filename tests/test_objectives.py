@@ -245,7 +245,7 @@ def test_own_losses_as_class_function_and_factory(tmp_path: Path, name: str) -> 
     instance = train(tmp_path, loss=f"{tmp_path}/own.py:instance", **fields).history["loss"][0]
     assert twice == pytest.approx(2 * once, rel=1e-6)
     assert instance == twice
-    with pytest.raises(kerasx.UsageError, match="no option `facto`. Did you mean `factor`"):
+    with pytest.raises(kerasx.UsageError, match=r"no option `facto`\. Did you mean `factor`"):
         train(tmp_path, loss={"name": reference, "facto": 1})
 
 
