@@ -141,8 +141,8 @@ CASES = {
     "dropout": Case(dropout, optimizer=ADAM, drift=1e-5, jit_rows=64),
     "convolution": Case(convolution, drift=1e-5, jit_rows=64, validated=True),
     "lstm": Case(lstm, drift=1e-5, jit_rows=64),
-    "subclassed": Case(Subclassed, drift=1e-5, jit_rows=64),
-    "own-step": Case(own_step, drift=1e-5, jit_rows=64),
+    "subclassed": Case(Subclassed),
+    "own-step": Case(own_step, jit_rows=64),  # a subclassed model too
     "averaged-weights": Case(mlp, optimizer=AVERAGING, validated=True),
     "loss-scaling": Case(mlp, SumSquaredError, PLAIN, precision="mixed_float16"),
 }

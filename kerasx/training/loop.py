@@ -32,7 +32,7 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
     model.stop_training = False
     epoch_logs: dict[str, Any] = {}
     callbacks.on_train_begin()
-    for epoch in range(task.initial_epoch, task.epochs):
+    for epoch in range(_first_epoch(task), task.epochs):
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
@@ -47,6 +47,15 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
         model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs=epoch_logs)
     return {name: [float(v) for v in values] for name, values in model.history.history.items()}
+
+
+def _first_epoch(task: TrainingTask) -> int:
+    """Where to begin, after the callbacks were told of the beginning.
+
+    Keras's BackupAndRestore leaves the epoch it restored in a private attribute of the model, which
+    `fit` reads at this point; there is no public way to it.
+    """
+    return getattr(task.model, "_initial_epoch", None) or task.initial_epoch
 
 
 def run_batches(
