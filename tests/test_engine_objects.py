@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,27 @@ def test_a_run_inside_a_run_disturbs_neither(strategy: str, tmp_path: Path) -> N
     around = outer.train(**fields, callbacks=(nested,))
     assert (around.weights_digest, around.history) == (alone.weights_digest, alone.history)
     assert [run.weights_digest for run in nested.runs] == [other_alone.weights_digest] * 2
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_runs_in_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Each has seeds, initial weights and a dtype policy of the whole process."""
+    policies = {1: "float32", 2: "mixed_bfloat16", 3: "float64"}
+
+    def train(seed: int) -> str:
+        fields = {**FIELDS, "seed": seed, "epochs": 1, "precision": policies[seed]}
+        return kerasx.Engine(runs=tmp_path).train(**fields).weights_digest
+
+    alone = {seed: train(seed) for seed in policies}
+    together: dict[int, str] = {}
+    threads = [
+        threading.Thread(target=lambda seed=seed: together.update({seed: train(seed)})) for seed in policies
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
     assert keras.config.dtype_policy().name == "float32"
 
 
