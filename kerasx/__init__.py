@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kerasx.training.execution import Execution, bind_step
     from kerasx.training.fit import run_fit
     from kerasx.training.loop import run_batches, run_epochs, run_evaluation
-    from kerasx.training.steps import Step, own_test_step, own_train_step, test_step, train_step
+    from kerasx.training.steps import Logs, Step, own_test_step, own_train_step, test_step, train_step
     from kerasx.training.strategy import Capabilities, StepOptions, StepStrategy, StrategyOptions
     from kerasx.training.task import TrainingTask
 
@@ -59,6 +59,7 @@ __all__ = [
     "Interrupted",
     "KerasxError",
     "LabelInfo",
+    "Logs",
     "LossSpec",
     "MetricSpec",
     "ModelSpec",
@@ -100,7 +101,7 @@ _HOMES = {
     "kerasx.training.execution": ("Execution", "bind_step"),
     "kerasx.training.fit": ("run_fit",),
     "kerasx.training.loop": ("run_batches", "run_epochs", "run_evaluation"),
-    "kerasx.training.steps": ("Step", "own_test_step", "own_train_step", "test_step", "train_step"),
+    "kerasx.training.steps": ("Logs", "Step", "own_test_step", "own_train_step", "test_step", "train_step"),
     "kerasx.training.strategy": ("Capabilities", "StepOptions", "StepStrategy", "StrategyOptions"),
     "kerasx.training.task": ("TrainingTask",),
 }

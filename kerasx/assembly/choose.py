@@ -14,7 +14,14 @@ from kerasx.experiment import Component, Experiment
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.distribution import is_distributed
 from kerasx.training.execution import Execution
-from kerasx.training.steps import Step, kind_of_function, overrides, own_test_step, own_train_step
+from kerasx.training.steps import (
+    Step,
+    kind_of_function,
+    overrides,
+    own_test_step,
+    own_train_step,
+    returning_logs,
+)
 from kerasx.training.strategy import StepStrategy
 
 STEP_DRIVER = "custom-step"
@@ -81,7 +88,8 @@ def choose_strategy(component: Component, resolver: Resolver) -> ChosenStrategy:
     if kind_of_function(value, component.described) == "loop":
         return ChosenStrategy(LoopStrategy(value), component.described)
     driver = _with_options(*_driver(resolver), resolver)
-    return ChosenStrategy(driver.strategy, component.described, value, None, component.described)
+    step = returning_logs(value, component.described)
+    return ChosenStrategy(driver.strategy, component.described, step, None, component.described)
 
 
 def settle_execution(experiment: Experiment, chosen: ChosenStrategy, model: keras.Model) -> Execution:
@@ -157,7 +165,7 @@ def _step(reference: str | None, resolver: Resolver) -> Step | None:
     if not callable(function):
         raise UsageError(f"`{reference}` is {type(function).__name__}, not a step function (model, data).")
     kind_of_function(function, reference)
-    return function  # type: ignore[no-any-return]
+    return returning_logs(function, reference)
 
 
 def _validated(name: str, options_type: type[BaseModel], given: dict[str, Any]) -> BaseModel:

@@ -14,6 +14,7 @@ from kerasx.assembly.objectives import (
     make_loss,
     make_metrics,
     make_optimizer,
+    set_learning_rate,
 )
 from kerasx.assembly.resolve import Resolver
 from kerasx.data.signature import Signature
@@ -43,8 +44,7 @@ def objectives_for(
     """
     if model.compiled and experiment.optimizer is None:
         optimizer = model.optimizer
-        if experiment.learning_rate is not None:
-            optimizer.learning_rate = experiment.learning_rate
+        set_learning_rate(optimizer, experiment.learning_rate)
     else:
         component = experiment.optimizer or DEFAULT_OPTIMIZER
         optimizer = make_optimizer(component, experiment.learning_rate, resolver)
@@ -102,7 +102,8 @@ def _compile(model: keras.Model, objectives: Objectives, execution: Execution) -
         optimizer=objectives.optimizer,
         loss=objectives.loss,
         loss_weights=brought.get("loss_weights"),
-        metrics=brought.get("metrics") if objectives.metrics is None else objectives.metrics,
+        # None rather than no metrics: an empty list makes Keras ask for results that nobody measures.
+        metrics=(brought.get("metrics") if objectives.metrics is None else objectives.metrics) or None,
         weighted_metrics=brought.get("weighted_metrics"),
         run_eagerly=execution.eager,
         jit_compile=execution.jit,

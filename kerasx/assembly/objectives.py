@@ -9,6 +9,7 @@ import keras
 
 from kerasx.assembly.keras_names import KerasNames
 from kerasx.assembly.resolve import Resolver, make, objective
+from kerasx.builtins.losses import SumSquaredError
 from kerasx.data.labels import needs_one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
@@ -50,9 +51,12 @@ def make_optimizer(component: Component, learning_rate: float | None, resolver: 
         "optimizer", component, keras_names=KerasNames(keras.optimizers, keras.optimizers.Optimizer)
     )
     if isinstance(found.value, keras.optimizers.Optimizer):
-        if learning_rate is not None:
-            found.value.learning_rate = learning_rate
-        return found.value
+        optimizer = found.value
+        if optimizer.built:
+            # One that has trained keeps slots for the variables of that model.
+            optimizer = type(optimizer).from_config(optimizer.get_config())
+        set_learning_rate(optimizer, learning_rate)
+        return optimizer
     if not callable(found.value):
         raise UsageError(
             f"The optimizer `{component.described}` is {type(found.value).__name__}, not an optimizer."
@@ -62,6 +66,23 @@ def make_optimizer(component: Component, learning_rate: float | None, resolver: 
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise UsageError(f"The optimizer `{component.described}` returned {type(optimizer).__name__}.")
     return optimizer
+
+
+def set_learning_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float | None) -> None:
+    """Give an optimizer the experiment's learning rate, where it has one.
+
+    Raises:
+        UsageError: The optimizer follows a schedule.
+    """
+    if learning_rate is None:
+        return
+    try:
+        optimizer.learning_rate = learning_rate
+    except TypeError as error:
+        raise UsageError(
+            f"The optimizer {type(optimizer).__name__} follows a learning-rate schedule, which one number"
+            " cannot replace: leave the learning rate out, or name another optimizer."
+        ) from error
 
 
 def loss_component(experiment: Experiment) -> Component:
@@ -118,6 +139,9 @@ def make_metrics(
         metrics = [make_metric(component, signature, resolver) for component in components]
     notes = []
     for metric in metrics:
+        if isinstance(metric, keras.metrics.Metric):
+            # Keras resets only from the second epoch on what it has not seen before.
+            metric.reset_state()
         name = getattr(metric, "name", None)
         if (
             name == "accuracy"
@@ -133,12 +157,23 @@ def make_metrics(
 
 def encodes_labels(loss: Any, labels: Any, outputs: Any) -> bool:
     """Whether a Keras loss would compare class numbers with outputs element by element."""
+    keras_class = _keras_class(loss)
     return (
-        isinstance(loss, keras.losses.Loss)
-        and getattr(keras.losses, type(loss).__name__, None) is type(loss)
-        and type(loss).__name__ not in _NOT_ELEMENTWISE
+        keras_class is not None
+        and keras_class.__name__ not in _NOT_ELEMENTWISE
         and needs_one_hot(labels, outputs)
     )
+
+
+def _keras_class(loss: Any) -> type | None:
+    """The class of Keras's own losses, given as object, function or name; None for any other."""
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss) if getattr(keras.losses, type(loss).__name__, None) is type(loss) else None
+    names = KerasNames(keras.losses, keras.losses.Loss)
+    if isinstance(loss, str):
+        return names.find(loss)
+    is_keras = getattr(loss, "__module__", "").partition(".")[0] == "keras"
+    return names.find(loss.__name__) if is_keras and hasattr(loss, "__name__") else None
 
 
 def check_labels(loss: Any, signature: Signature) -> None:
@@ -148,13 +183,12 @@ def check_labels(loss: Any, signature: Signature) -> None:
         UsageError: Labels and outputs do not fit.
     """
     labels, outputs = signature.labels, signature.outputs
-    if not isinstance(loss, keras.losses.Loss) or not isinstance(labels, LabelInfo):
+    keras_class = SumSquaredError if isinstance(loss, SumSquaredError) else _keras_class(loss)
+    if keras_class is None or not isinstance(labels, LabelInfo) or not isinstance(outputs, TensorInfo):
         return
-    if not isinstance(outputs, TensorInfo):
-        return
-    name = type(loss).__name__
+    name = keras_class.__name__
     units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
-    takes_numbers = name in ("SparseCategoricalCrossentropy", "SumSquaredError")
+    takes_numbers = keras_class in (keras.losses.SparseCategoricalCrossentropy, SumSquaredError)
     if takes_numbers and needs_one_hot(labels, outputs):
         if units is not None and labels.maximum >= units:
             raise UsageError(
@@ -162,8 +196,7 @@ def check_labels(loss: Any, signature: Signature) -> None:
                 f" {units - 1}. Give the model more outputs, or other labels."
             )
         return
-    is_keras = getattr(keras.losses, name, None) is type(loss)
-    if name in _NOT_ELEMENTWISE or not (is_keras or name == "SumSquaredError"):
+    if name in _NOT_ELEMENTWISE:
         return
     if _without_column(labels) != _without_column(outputs):
         raise UsageError(

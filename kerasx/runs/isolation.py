@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ import tensorflow as tf
 from kerasx.errors import UsageError, suggestion
 
 POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+
+
+# Seeds and policy are the process's: a run in another thread waits until this one has ended.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -32,6 +37,11 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
     Raises:
         UsageError: Keras does not know the policy.
     """
+    with _ONE_AT_A_TIME:
+        yield from _isolated(seed, precision)
+
+
+def _isolated(seed: int, precision: str | None) -> Iterator[None]:
     policy = keras.config.dtype_policy()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     tensorflow_seed = _tensorflow_seed()

@@ -43,21 +43,63 @@ class EpochRecorder(keras.callbacks.Callback):
             append_line(self._run.path / HISTORY, _csv([row], header=list(self._rows[0])).splitlines()[-1])
 
 
-class FiniteLoss(keras.callbacks.Callback):
-    """Ends training when an epoch's loss is not a finite number."""
+class FiniteCheck(keras.callbacks.Callback):
+    """Ends training when an epoch leaves a loss or a weight that is not a finite number."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the losses of the epoch.
+        """Look at the losses of the epoch and at the model's variables.
 
         Raises:
             NonFiniteError: One of them is infinite or not a number.
         """
         for name, value in (logs or {}).items():
             if name in ("loss", "val_loss") and isinstance(value, float) and not math.isfinite(value):
-                raise NonFiniteError(
-                    f"Training became non-finite: `{name}` is {value} after epoch {epoch + 1}."
-                    " A smaller learning rate is the usual way out."
-                )
+                self._fail(f"`{name}` is {value}", epoch)
+        for variable in self.model.variables:
+            if not keras.ops.all(keras.ops.isfinite(variable)):
+                self._fail(f"`{variable.path}` holds values that are not finite", epoch)
+
+    def _fail(self, what: str, epoch: int) -> None:
+        raise NonFiniteError(
+            f"Training became non-finite: {what} after epoch {epoch + 1}."
+            " A smaller learning rate is the usual way out."
+        )
+
+
+class StepCounter(keras.callbacks.Callback):
+    """Counts the training steps of a run.
+
+    Batch events are counted, and the optimizer's updates, for loops that have no batch events; the
+    larger is right, as a step may leave the optimizer alone.
+    """
+
+    async_safe = True
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._optimizer = model.optimizer
+        self._before = self._updates()
+        self._batches = 0
+        self._of_epoch = 0
+
+    @property
+    def taken(self) -> int:
+        """Steps so far."""
+        return max(self._batches + self._of_epoch, self._updates() - self._before)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Close the count of the epoch before."""
+        self._batches += self._of_epoch
+        self._of_epoch = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count up to this batch."""
+        self._of_epoch = batch + 1
+
+    def _updates(self) -> int:
+        if self._optimizer is None:
+            return 0
+        return int(keras.ops.convert_to_numpy(self._optimizer.iterations))
 
 
 def _csv(rows: list[dict[str, Any]], header: list[str] | None = None) -> str:

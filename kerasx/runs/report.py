@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from kerasx.runs.directory import REPORT, RunDirectory
 from kerasx.runs.files import write_text
@@ -57,11 +58,8 @@ def write_report(run: RunDirectory) -> None:
     Raises:
         UsageError: A file of the run is missing or damaged.
     """
-    environment = Environment(
-        loader=PackageLoader("kerasx.runs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     summary = run.summary
-    text = environment.get_template("report.html.jinja").render(
+    text = _template().render(
         name=run.name,
         summary=summary,
         charts=charts(summary.get("history") or {}),
@@ -72,6 +70,13 @@ def write_report(run: RunDirectory) -> None:
         zip=zip,
     )
     write_text(run.path / REPORT, text)
+
+
+@functools.cache
+def _template() -> Template:
+    loader = PackageLoader("kerasx.runs", ".")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template("report.html.jinja")
 
 
 def charts(history: dict[str, list[float | None]]) -> list[Chart]:

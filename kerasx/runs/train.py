@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -20,7 +22,7 @@ from kerasx.runs.environment import environment_record
 from kerasx.runs.files import write_json, write_text
 from kerasx.runs.isolation import isolated
 from kerasx.runs.log import RunLog
-from kerasx.runs.recorder import EpochRecorder, FiniteLoss
+from kerasx.runs.recorder import EpochRecorder, FiniteCheck, StepCounter
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.saving import save_model
@@ -41,14 +43,14 @@ def train(
     with isolated(experiment.seed, experiment.precision):
         assembly = assemble(experiment, Resolver(registry))
         directory = create_run(runs, experiment.strategy.described)
+        counter = StepCounter(assembly.task.model)
         try:
-            return _train(assembly, directory, reporter, command)
+            return _train(assembly, directory, counter, reporter, command)
         except BaseException as error:
-            _ended(error, assembly, directory)
+            _ended(error, assembly, directory, counter.taken)
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
-            steps = _steps_taken(assembly)
-            raise training_error(error, assembly.resolver, steps_taken=steps) from error
+            raise training_error(error, assembly.resolver, steps_taken=counter.taken) from error
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
@@ -59,12 +61,13 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
         lines: list[str] = []
         task.model.summary(print_fn=lambda line, **_: lines.append(line))
         task.epochs, task.callbacks = 1, make_callbacks(assembly, None)
-        try:
-            history = assembly.chosen.strategy.train(task)
-        except KerasxError:
-            raise
-        except Exception as error:
-            raise training_error(error, assembly.resolver, steps_taken=_steps_taken(assembly)) from error
+        with _kept(task.model):
+            try:
+                history = assembly.chosen.strategy.train(task)
+            except KerasxError:
+                raise
+            except Exception as error:
+                raise training_error(error, assembly.resolver, steps_taken=0) from error
         return DryRun(
             assembly.experiment,
             "\n".join(lines),
@@ -74,17 +77,35 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
         )
 
 
+@contextlib.contextmanager
+def _kept(model: keras.Model) -> Iterator[None]:
+    """Put the values of the model's and its optimizer's variables back, whose model may be the user's."""
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]
+    values = [keras.ops.copy(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
 def _train(
-    assembly: Assembly, directory: RunDirectory, reporter: Reporter | None, command: list[str] | None
+    assembly: Assembly,
+    directory: RunDirectory,
+    counter: StepCounter,
+    reporter: Reporter | None,
+    command: list[str] | None,
 ) -> Run:
     task, experiment = assembly.task, assembly.experiment
     log = RunLog(directory.path / LOG, task.epochs)
     task.callbacks = [
+        counter,
         *make_callbacks(assembly, directory.path),
         EpochRecorder(directory),
         log,
         *(reporter.callbacks(len(task.batches)) if reporter else []),
-        FiniteLoss(),
+        FiniteCheck(),
     ]
     _write_start(assembly, directory, command)
     for note in assembly.notes:
@@ -112,7 +133,7 @@ def _train(
         execution=task.execution.mode,
         jit=task.execution.jit,
         seconds=seconds,
-        steps=_steps_taken(assembly),
+        steps=counter.taken,
         weights_digest=weights_digest(task.model),
         notes=tuple(assembly.notes),
     )
@@ -139,13 +160,13 @@ def _write_start(assembly: Assembly, directory: RunDirectory, command: list[str]
     directory.write_summary({"status": "running", "strategy": assembly.experiment.strategy.described})
 
 
-def _ended(error: BaseException, assembly: Assembly, directory: RunDirectory) -> None:
+def _ended(error: BaseException, assembly: Assembly, directory: RunDirectory, steps: int) -> None:
     """Record how a run ended that did not finish; one that never took a step leaves nothing."""
     if isinstance(error, NonFiniteError):
         status = "non-finite"
     elif isinstance(error, KeyboardInterrupt):
         status = "interrupted"
-    elif _steps_taken(assembly) == 0:
+    elif steps == 0:
         directory.remove()
         return
     else:
@@ -155,11 +176,6 @@ def _ended(error: BaseException, assembly: Assembly, directory: RunDirectory) ->
             "status": status,
             "strategy": assembly.experiment.strategy.described,
             "reason": f"{type(error).__name__}: {error}",
-            "steps": _steps_taken(assembly),
+            "steps": steps,
         }
     )
-
-
-def _steps_taken(assembly: Assembly) -> int:
-    optimizer: Any = assembly.task.model.optimizer
-    return 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))

@@ -41,7 +41,12 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
     with isolated(experiment.seed, experiment.precision):
         resolver = _resolver(directory, registry)
         # What was handed over as an object comes back with the model, which was saved compiled.
-        compiled = experiment.loss is None or _was_object(experiment.loss)
+        objectives = (experiment.loss, *(experiment.metrics or ()))
+        compiled = experiment.loss is None or any(_was_object(each) for each in objectives)
+        if _was_object(experiment.strategy) or any(
+            map(_is_placeholder, experiment.strategy.options.values())
+        ):
+            values["strategy"] = Experiment().strategy
         if compiled:
             values |= {"loss": None, "metrics": None, "optimizer": None}
         elif experiment.optimizer is not None and _was_object(experiment.optimizer):
@@ -155,4 +160,9 @@ def _check_target(path: Path, ending: str) -> None:
 
 
 def _was_object(component: Component | None) -> bool:
-    return component is not None and (component.is_object or component.described.startswith("<"))
+    return component is not None and (component.is_object or _is_placeholder(component.described))
+
+
+def _is_placeholder(text: object) -> bool:
+    """Whether an experiment file has this in place of an object that was handed over."""
+    return isinstance(text, str) and text.startswith("<") and text.endswith(">")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -59,15 +60,16 @@ def total_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: A
 
     An overridden `compute_loss` may lack the argument `training`, which came with Keras 3.3.
     """
-    arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
     if "training" in inspect.signature(model.compute_loss).parameters:
-        arguments["training"] = training
-    return model.compute_loss(**arguments)
+        return model.compute_loss(x, y, y_pred, sample_weight, training=training)
+    return model.compute_loss(x, y, y_pred, sample_weight)
 
 
 def track_loss(model: keras.Model, loss: Any, x: Any) -> None:
     """Add the loss to the mean that is reported, weighted by the rows of the batch."""
-    tracker = next((m for m in model.metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)), None)
+    # Keras's own list: a model that overrides `metrics` may have another metric of that name.
+    metrics = keras.Model.metrics.fget(model)
+    tracker = next((m for m in metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)), None)
     if tracker is None:
         return
     # Under a distribution strategy the loss is divided by the replicas; what is reported is not.
@@ -89,6 +91,26 @@ def own_train_step(model: keras.Model, data: Any) -> Logs:
 def own_test_step(model: keras.Model, data: Any) -> Logs:
     """The model's own `test_step`, in the form of a step function."""
     return model.test_step(data)  # type: ignore[no-any-return]
+
+
+def returning_logs(step: Step, name: str) -> Step:
+    """The step, with a look at what it returns.
+
+    Raises:
+        UsageError: When called, it returned something else than a mapping of logs.
+    """
+
+    @functools.wraps(step)
+    def checked(model: keras.Model, data: Any) -> Logs:
+        logs = step(model, data)
+        if not isinstance(logs, Mapping):
+            raise UsageError(
+                f"The step `{name}` has to return a dictionary of logs, and returned {type(logs).__name__}."
+                " End it with `return model.compute_metrics(x, y, y_pred, sample_weight)`."
+            )
+        return logs
+
+    return checked
 
 
 def kind_of_function(function: Callable[..., Any], name: str) -> Literal["step", "loop"]:

@@ -50,7 +50,7 @@ def _replaced(task: TrainingTask, train: Step | None = None) -> Iterator[None]:
     try:
         for name in replaced:
             setattr(model, name, functools.partial(steps[name], model))  # type: ignore[arg-type]
-        _forget_functions(model)
+            _forget_function(model, name)
         yield
     finally:
         for name in replaced:
@@ -58,9 +58,11 @@ def _replaced(task: TrainingTask, train: Step | None = None) -> Iterator[None]:
                 setattr(model, name, kept[name])
             else:
                 delattr(model, name)
-        _forget_functions(model)
+            _forget_function(model, name)
 
 
-def _forget_functions(model: Any) -> None:
-    model.make_train_function(force=True)
-    model.make_test_function(force=True)
+def _forget_function(model: Any, name: str) -> None:
+    if name == "train_step":
+        model.make_train_function(force=True)
+    else:
+        model.make_test_function(force=True)
