@@ -39,9 +39,19 @@ if TYPE_CHECKING:
     from kerasx.training.execution import Execution, bind_step
     from kerasx.training.fit import run_fit
     from kerasx.training.loop import run_batches, run_epochs, run_evaluation
-    from kerasx.training.steps import Logs, Step, own_test_step, own_train_step, test_step, train_step
+    from kerasx.training.steps import (
+        Logs,
+        Step,
+        own_test_step,
+        own_train_step,
+        test_step,
+        track_loss,
+        train_step,
+    )
     from kerasx.training.strategy import Capabilities, StepOptions, StepStrategy, StrategyOptions
     from kerasx.training.task import TrainingTask
+
+    __version__: str
 
 __all__ = [
     "Arrays",
@@ -85,6 +95,7 @@ __all__ = [
     "run_evaluation",
     "run_fit",
     "test_step",
+    "track_loss",
     "train_step",
     "weights_digest",
 ]
@@ -101,7 +112,15 @@ _HOMES = {
     "kerasx.training.execution": ("Execution", "bind_step"),
     "kerasx.training.fit": ("run_fit",),
     "kerasx.training.loop": ("run_batches", "run_epochs", "run_evaluation"),
-    "kerasx.training.steps": ("Logs", "Step", "own_test_step", "own_train_step", "test_step", "train_step"),
+    "kerasx.training.steps": (
+        "Logs",
+        "Step",
+        "own_test_step",
+        "own_train_step",
+        "test_step",
+        "track_loss",
+        "train_step",
+    ),
     "kerasx.training.strategy": ("Capabilities", "StepOptions", "StepStrategy", "StrategyOptions"),
     "kerasx.training.task": ("TrainingTask",),
 }

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerasx.discovery import Plugin
+from kerasx.errors import PluginError
 from kerasx.experiment import Experiment
-from kerasx.registry import Registry
+from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
 from kerasx.startup import start_tensorflow
 
@@ -160,20 +162,25 @@ class Engine:
 
         return export(directory, self.registry, Path(path), format)
 
-    def options_of(self, kind: str, name: str) -> list[dict[str, Any]]:
-        """The options that a registered strategy, model, loss, metric, data set or callback takes.
+    def options_of(self, plugin: Plugin) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """The options of everything that a plugin provides, commands aside.
 
         Returns:
-            For each its `name`, `type`, `default` (absent where it is required) and `description`.
-
-        Raises:
-            UsageError: Nothing of that kind has the name.
-            PluginError: The plugin that provides it fails.
+            By kind and name, for each option its `name`, `type`, `default` (absent where it is required)
+            and `description`; or one row with an `error`, where the implementation cannot be imported.
         """
         start_tensorflow()
         from kerasx.assembly.option_help import options_of
 
-        return options_of(self.registry.load(self.registry.get(kind, name)))
+        rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for spec in plugin.specs:
+            if spec.kind == "command":
+                continue
+            try:
+                rows[spec.kind, spec.name] = options_of(self.registry.load(Registration(spec, plugin)))
+            except PluginError as error:
+                rows[spec.kind, spec.name] = [{"error": str(error)}]
+        return rows
 
     def list_runs(self) -> list[RunDirectory]:
         """The runs kept, oldest first."""

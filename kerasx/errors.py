@@ -57,7 +57,7 @@ class Interrupted(KeyboardInterrupt):
 def one_line(error: BaseException, *, limit: int = 400) -> str:
     """An exception in one line: its class and its message, which may have many lines or none."""
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(_without_graph(str(error)).split())
     except Exception:  # an exception's own __str__ may raise
         text = ""
     return (
@@ -65,6 +65,23 @@ def one_line(error: BaseException, *, limit: int = 400) -> str:
         if text
         else type(error).__name__
     )
+
+
+def _without_graph(text: str) -> str:
+    """A TensorFlow message without the places in the graph that it begins and ends with."""
+    if not text.startswith("Graph execution error"):
+        return text
+    places = (
+        "Graph execution error",
+        "Detected at node",
+        "File ",
+        "<stack traces unavailable>",
+        "[[",
+        "Stack trace",
+    )
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(places)]
+    return " ".join(said).partition("[Op:")[0] or text
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:

@@ -57,6 +57,12 @@ class Component(BaseModel):
         """Whether an object was handed over, so that no file can describe the part."""
         return self.name is None
 
+    @property
+    def was_object(self) -> bool:
+        """Whether an object stands here or stood here when the experiment was written to a file."""
+        texts = (self.described, *(value for value in self.options.values() if isinstance(value, str)))
+        return self.is_object or any(text.startswith("<") and text.endswith(">") for text in texts)
+
 
 def _as_component(given: object) -> object:
     """Accept a name, a table or an object where a component is expected."""
@@ -95,8 +101,7 @@ def _as_tuple(given: object) -> object:
 
 Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
 
-Execution = Literal["eager", "graph"]
-EXECUTIONS: tuple[Execution, ...] = ("eager", "graph")
+ExecutionMode = Literal["eager", "graph"]
 
 
 class Experiment(BaseModel):
@@ -137,7 +142,7 @@ class Experiment(BaseModel):
     batch_size: Annotated[int, Field(ge=1, strict=True)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     strategy: ComponentField = Component(name="custom-step")
-    execution: Execution | None = None
+    execution: ExecutionMode | None = None
     jit: bool | None = None
     precision: str | None = None
     devices: Annotated[int, Field(ge=1, strict=True)] | None = None
@@ -172,9 +177,18 @@ class Experiment(BaseModel):
         Raises:
             UsageError: The file is missing, is no TOML, or a field is wrong.
         """
-        experiment = cls.parse(merged({}, read_toml(Path(path))), source=f"`{path}`")
+        return cls.parse_plain(merged({}, read_toml(Path(path))), source=f"`{path}`")
+
+    @classmethod
+    def parse_plain(cls, values: Mapping[str, Any], *, source: str) -> Experiment:
+        """Validate plain values, as a file or options hold them, among which no object can be.
+
+        Raises:
+            UsageError: A field is unknown or has a wrong value.
+        """
+        experiment = cls.parse(values, source=source)
         for name in experiment.objects:
-            raise UsageError(f"In `{path}`, `{name}` is neither a name nor a table with a name.")
+            raise UsageError(f"In {source}, `{name}` is neither a name nor a table with a name.")
         return experiment
 
     def with_values(self, **values: Any) -> Experiment:
@@ -236,6 +250,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     A table without a name adds its options to the component below it; anything else replaces.
     """
     result = dict(base)
+    if "learning_rate" in over:
+        # The optimizer's own option would go before the learning rate that was now asked for.
+        table = _as_table(result.get("optimizer"))
+        if table is not None and "learning_rate" in table:
+            result["optimizer"] = {key: value for key, value in table.items() if key != "learning_rate"}
     for key, value in over.items():
         below = _as_table(result.get(key, _default(key)))
         if isinstance(value, Mapping) and "name" not in value and below is not None:

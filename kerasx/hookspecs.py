@@ -46,6 +46,7 @@ def kerasx_strategies() -> Iterable[StrategySpec]:
 
         # my_package/step.py
         import keras
+        import kerasx
         import tensorflow as tf
 
         def step(model, data):
@@ -55,6 +56,7 @@ def kerasx_strategies() -> Iterable[StrategySpec]:
                 loss = model.compute_loss(x, y, y_pred, sample_weight)
             gradients = tape.gradient(loss, model.trainable_variables)
             model.optimizer.apply([tf.sign(g) for g in gradients], model.trainable_variables)
+            kerasx.track_loss(model, loss, x)
             return model.compute_metrics(x, y, y_pred, sample_weight)
     """
     return []

@@ -69,13 +69,12 @@ def _quiet_descriptor() -> Iterator[None]:
         return
     with tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), 2)
-        failed = True
         try:
             yield
-            failed = False
+        except Exception:
+            captured.seek(0)
+            os.write(saved, captured.read())
+            raise
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            if failed:
-                captured.seek(0)
-                sys.stderr.write(captured.read().decode(errors="replace"))

@@ -20,7 +20,7 @@ from kerasx.assembly.objectives import (
     encodes_labels,
     loss_component,
 )
-from kerasx.assembly.resolve import Resolver, make
+from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
 from kerasx.data.arrays import Dataset, as_dataset
 from kerasx.data.batches import training_batches, validation_batches
 from kerasx.data.labels import one_hot
@@ -61,6 +61,7 @@ def load_dataset(component: Component, resolver: Resolver) -> Dataset:
         PluginError: The plugin that provides it fails.
     """
     if component.name is not None and component.name.endswith(".npz"):
+        refuse_options(Found(None, component), "data set")
         return dataset_from_npz(resolver.references.path(component.name))
     found = resolver.find("dataset", component)
     value = make(found, "dataset") if callable(found.value) else found.value
@@ -93,8 +94,10 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     _check_precision(experiment, model)
     brings_objectives = bool(model.compiled)
     signature = built(model, dataset.signature)
+    if dataset.validation is not None:
+        built(model, Dataset(dataset.validation).signature)
     if experiment.initial_weights is not None:
-        load_weights(model, experiment.initial_weights)
+        load_weights(model, resolver.references.path(str(experiment.initial_weights)))
 
     loss = loss_for(experiment, model, signature, resolver)
     if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
@@ -106,7 +109,9 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     check_labels(loss, signature)
 
     execution = settle_execution(experiment, chosen, model)
-    objectives = objectives_for(experiment, model, loss, signature, resolver)
+    objectives = objectives_for(
+        experiment, model, loss, signature, resolver, own_step=chosen.has_own_step(model)
+    )
     notes += [*objectives.notes, *compile_model(experiment, model, objectives, execution)]
     # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
     execution = replace(execution, jit=bool(model.jit_compile))
@@ -178,10 +183,11 @@ def _completed(
 
     What a compiled model brought stays open: it comes with the model again.
     """
+    policy = task.model.dtype_policy if experiment.model.is_object else keras.config.dtype_policy()
     values: dict[str, Any] = {
         "execution": task.execution.mode,
         "jit": task.execution.jit,
-        "precision": keras.config.dtype_policy().name,
+        "precision": policy.name,
         "devices": experiment.devices or 1,
     }
     if not brings_objectives:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from pydantic import BaseModel, ValidationError
 
-from kerasx.assembly.resolve import Found, Resolver
+from kerasx.assembly.resolve import Found, Resolver, refuse_options
 from kerasx.errors import PluginError, UsageError, one_line, suggestion
 from kerasx.experiment import Component, Experiment
+from kerasx.references import user_code_error
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.distribution import is_distributed
 from kerasx.training.execution import Execution
@@ -22,7 +23,7 @@ from kerasx.training.steps import (
     own_train_step,
     returning_logs,
 )
-from kerasx.training.strategy import StepStrategy
+from kerasx.training.strategy import StepOptions, StepStrategy
 
 STEP_DRIVER = "custom-step"
 REFERENCE = "reference"
@@ -46,11 +47,18 @@ class ChosenStrategy:
     test_step: Step | None = None
     step_name: str | None = None
 
+    def has_own_step(self, model: keras.Model) -> bool:
+        """Whether what trains is a step or a loop of the user's or of the model's."""
+        is_loop = isinstance(self.strategy, LoopStrategy)
+        return is_loop or self.train_step is not None or overrides(model, "train_step")
+
     def steps_for(self, model: keras.Model) -> tuple[Step | None, Step | None, str]:
         """The training step, the test step (None for the strategy's own) and which they are.
 
         A named step goes before the model's own, and that before the strategy's.
         """
+        if isinstance(self.strategy, LoopStrategy):
+            return None, self.test_step, f"loop: {self.name}"
         test = self.test_step or (own_test_step if overrides(model, "test_step") else None)
         if self.train_step is not None:
             return self.train_step, test, f"step: {self.step_name}"
@@ -75,7 +83,8 @@ def choose_strategy(component: Component, resolver: Resolver) -> ChosenStrategy:
     found = resolver.find("strategy", component)
     value = found.value
     if isinstance(value, StepStrategy):
-        return ChosenStrategy(value, component.described)
+        refuse_options(found, "strategy")
+        return _with_steps(value, component.described, resolver)
     if isinstance(value, type) and issubclass(value, StepStrategy):
         return _with_options(found, value, resolver)
     if not callable(value) or isinstance(value, type):
@@ -136,48 +145,56 @@ def settle_execution(experiment: Experiment, chosen: ChosenStrategy, model: kera
 def _with_options(found: Found, strategy: type[StepStrategy], resolver: Resolver) -> ChosenStrategy:
     name = found.component.described
     options = _validated(name, strategy.options_type, found.component.options)
+    # The record holds what is in force, not only what was said.
+    resolver.answers[-1]["options"] = options.model_dump(mode="json", exclude_none=True, fallback=str)
     try:
         instance = strategy(options)
     except Exception as error:
         if found.registration is None:
-            raise
+            raise user_code_error(f"making the strategy `{name}`", error) from error
         raise PluginError(f"The strategy `{name}` failed: {one_line(error)}") from error
-    train = _step(getattr(options, "step", None), resolver)
-    test = _step(getattr(options, "test_step", None), resolver)
-    return ChosenStrategy(instance, name, train, test, getattr(options, "step", None))
+    return _with_steps(instance, name, resolver)
+
+
+def _with_steps(strategy: StepStrategy, name: str, resolver: Resolver) -> ChosenStrategy:
+    options = strategy.options
+    if not isinstance(options, StepOptions):
+        return ChosenStrategy(strategy, name)
+    train, train_name = _step(options.step, resolver)
+    test, _ = _step(options.test_step, resolver)
+    return ChosenStrategy(strategy, name, train, test, train_name)
 
 
 def _driver(resolver: Resolver) -> tuple[Found, type[StepStrategy]]:
-    component = Component(name=STEP_DRIVER)
-    if resolver.registry.find("strategy", STEP_DRIVER) is None:
-        raise UsageError(
-            f"A step function is driven by the strategy `{STEP_DRIVER}`, which is not installed:"
-            " pip install kerasx-custom-step"
-        )
-    found = resolver.find("strategy", component)
+    resolver.registry.get("strategy", STEP_DRIVER)
+    found = resolver.find("strategy", Component(name=STEP_DRIVER))
     return found, found.value
 
 
-def _step(reference: str | None, resolver: Resolver) -> Step | None:
-    if reference is None:
-        return None
-    function: Any = resolver.references.load(reference)
-    if not callable(function):
-        raise UsageError(f"`{reference}` is {type(function).__name__}, not a step function (model, data).")
-    kind_of_function(function, reference)
-    return returning_logs(function, reference)
+def _step(named: Any, resolver: Resolver) -> tuple[Step | None, str | None]:
+    """The step that an option names: a function, its reference, or a strategy that is a step."""
+    if named is None:
+        return None, None
+    component = Component(name=named) if isinstance(named, str) else Component(value=named)
+    function = resolver.find("strategy", component).value
+    name = component.described if isinstance(named, str) else getattr(named, "__name__", component.described)
+    if not callable(function) or isinstance(function, type | StepStrategy):
+        raise UsageError(f"`{name}` is {type(function).__name__}, not a step function (model, data).")
+    if kind_of_function(function, name) != "step":
+        raise UsageError(f"`{name}` is a loop over batches, and a step (model, data) is asked for.")
+    return returning_logs(function, name), name
 
 
 def _validated(name: str, options_type: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    unknown = [key for key in given if key not in options_type.model_fields]
+    if unknown and options_type.model_config.get("extra") != "allow":
+        known = suggestion(unknown[0], options_type.model_fields, what="options")
+        raise UsageError(f"The strategy `{name}` has no option `{unknown[0]}`. {known}")
     try:
         return options_type.model_validate(given)
     except ValidationError as error:
         lines = []
         for each in error.errors(include_url=False):
             place = ".".join(str(part) for part in each["loc"])
-            if each["type"] == "extra_forbidden":
-                known = suggestion(place, options_type.model_fields, what="options")
-                lines.append(f"has no option `{place}`. {known}")
-            else:
-                lines.append(f"has the option `{place}`, which cannot be {each['input']!r}: {each['msg']}.")
+            lines.append(f"has the option `{place}`, which cannot be {each['input']!r}: {each['msg']}.")
         raise UsageError(f"The strategy `{name}` " + " It ".join(lines)) from error

@@ -20,6 +20,7 @@ from kerasx.assembly.resolve import Resolver
 from kerasx.data.signature import Signature
 from kerasx.errors import UsageError, one_line
 from kerasx.experiment import Experiment
+from kerasx.references import user_code_error
 from kerasx.training.execution import Execution
 
 
@@ -35,7 +36,13 @@ def loss_for(experiment: Experiment, model: keras.Model, signature: Signature, r
 
 
 def objectives_for(
-    experiment: Experiment, model: keras.Model, loss: Any, signature: Signature, resolver: Resolver
+    experiment: Experiment,
+    model: keras.Model,
+    loss: Any,
+    signature: Signature,
+    resolver: Resolver,
+    *,
+    own_step: bool,
 ) -> Objectives:
     """What the model is to be compiled with: the experiment's, then a compiled model's, then defaults.
 
@@ -50,7 +57,7 @@ def objectives_for(
         optimizer = make_optimizer(component, experiment.learning_rate, resolver)
     if model.compiled and experiment.metrics is None:
         return Objectives(optimizer, loss, None)
-    metrics, notes = make_metrics(experiment.metrics, signature, resolver)
+    metrics, notes = make_metrics(experiment.metrics, signature, resolver, own_step=own_step)
     return Objectives(optimizer, loss, metrics, tuple(notes))
 
 
@@ -98,13 +105,16 @@ def _compile(model: keras.Model, objectives: Objectives, execution: Execution) -
                 "The model was compiled with objects that Keras cannot write down, so that its loss or"
                 f" metrics cannot be replaced: {one_line(error)}. Compile it with what you want."
             ) from error
-    model.compile(
-        optimizer=objectives.optimizer,
-        loss=objectives.loss,
-        loss_weights=brought.get("loss_weights"),
-        # None rather than no metrics: an empty list makes Keras ask for results that nobody measures.
-        metrics=(brought.get("metrics") if objectives.metrics is None else objectives.metrics) or None,
-        weighted_metrics=brought.get("weighted_metrics"),
-        run_eagerly=execution.eager,
-        jit_compile=execution.jit,
-    )
+    try:
+        model.compile(
+            optimizer=objectives.optimizer,
+            loss=objectives.loss,
+            loss_weights=brought.get("loss_weights"),
+            # None rather than an empty list, which makes Keras ask for results that nobody measures.
+            metrics=(brought.get("metrics") if objectives.metrics is None else objectives.metrics) or None,
+            weighted_metrics=brought.get("weighted_metrics"),
+            run_eagerly=execution.eager,
+            jit_compile=execution.jit,
+        )
+    except Exception as error:
+        raise user_code_error(f"compiling the model `{model.name}`", error) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kerasx.assembly.resolve import Found, Resolver, make
+from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
 from kerasx.data.signature import Signature, tensor_info
 from kerasx.errors import UsageError, one_line
 from kerasx.experiment import Component
@@ -23,6 +23,7 @@ def build_model(component: Component, signature: Signature, resolver: Resolver) 
         PluginError: The plugin that provides it fails.
     """
     if component.name is not None and component.name.endswith(".keras"):
+        refuse_options(Found(None, component), "model")
         return load_model(resolver.references.path(component.name))
     found = resolver.find("model", component)
     model = _made(found, signature)
@@ -89,6 +90,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 def _made(found: Found, signature: Signature) -> Any:
     value = found.value
     if isinstance(value, keras.Model):
+        refuse_options(found, "model")
         return value
     if not callable(value):
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasx.assembly.keras_names import KerasNames
-from kerasx.assembly.resolve import Resolver, make, objective
+from kerasx.assembly.resolve import Resolver, make, objective, refuse_options
 from kerasx.builtins.losses import SumSquaredError
 from kerasx.data.labels import needs_one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
@@ -51,6 +51,7 @@ def make_optimizer(component: Component, learning_rate: float | None, resolver: 
         "optimizer", component, keras_names=KerasNames(keras.optimizers, keras.optimizers.Optimizer)
     )
     if isinstance(found.value, keras.optimizers.Optimizer):
+        refuse_options(found, "optimizer")
         optimizer = found.value
         if optimizer.built:
             # One that has trained keeps slots for the variables of that model.
@@ -124,19 +125,24 @@ def make_metric(component: Component, signature: Signature, resolver: Resolver) 
 
 
 def make_metrics(
-    components: tuple[Component, ...] | None, signature: Signature, resolver: Resolver
+    components: tuple[Component, ...] | None, signature: Signature, resolver: Resolver, *, own_step: bool
 ) -> tuple[list[Any], list[str]]:
     """The metrics of an experiment, and what is to be said about them.
 
-    None named means `accuracy` where labels and outputs fit one, and no metric where they do not.
+    None named means `accuracy` where labels and outputs fit one. A step that is not kerasx's or Keras's
+    decides itself what it measures: one that knows nothing of metrics would leave it without a value.
     """
     if components is None:
+        if own_step:
+            return [], ["no metric was named: the step reports what it measures itself (--metric adds one)"]
         try:
             metrics = [make_metric(ACCURACY, signature, resolver)]
-        except UsageError:
-            return [], []
+        except UsageError as error:
+            return [], [f"no accuracy: {error}"]
     else:
         metrics = [make_metric(component, signature, resolver) for component in components]
+    for metric in metrics:
+        _check_metric(metric, signature)
     notes = []
     for metric in metrics:
         if isinstance(metric, keras.metrics.Metric):
@@ -153,6 +159,21 @@ def make_metrics(
                 f" outputs {signature.outputs.described}"
             )
     return metrics, notes
+
+
+def _check_metric(metric: Any, signature: Signature) -> None:
+    """Refuse a metric of Keras's that would compare class numbers with outputs element by element."""
+    name = type(metric).__name__
+    compares = KerasNames(keras.losses, keras.losses.Loss).find(name.removeprefix("Root"))
+    is_keras = getattr(keras.metrics, name, None) is type(metric)
+    if not is_keras or compares is None or compares.__name__ in _NOT_ELEMENTWISE:
+        return
+    if needs_one_hot(signature.labels, signature.outputs):
+        raise UsageError(
+            f"The metric {name} compares labels and outputs element by element, and they have different"
+            f" shapes: labels {signature.labels.described}, outputs {signature.outputs.described}. Encode the"
+            " labels (--set labels=one-hot) or name another metric."
+        )
 
 
 def encodes_labels(loss: Any, labels: Any, outputs: Any) -> bool:
@@ -189,13 +210,19 @@ def check_labels(loss: Any, signature: Signature) -> None:
     name = keras_class.__name__
     units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
     takes_numbers = keras_class in (keras.losses.SparseCategoricalCrossentropy, SumSquaredError)
-    if takes_numbers and needs_one_hot(labels, outputs):
-        if units is not None and labels.maximum >= units:
+    if takes_numbers and units is not None and units > 1 and _is_column_of(labels, outputs):
+        if not labels.integral or labels.minimum < 0 or labels.maximum >= units:
             raise UsageError(
-                f"The labels go up to {labels.maximum:g}, and the model has outputs for the classes 0 to"
-                f" {units - 1}. Give the model more outputs, or other labels."
+                f"The labels go from {labels.minimum:g} to {labels.maximum:g}, and are compared as class"
+                f" numbers with the {units} outputs of the model, for the classes 0 to {units - 1}."
+                " Give the model more outputs, or other labels."
             )
         return
+    if keras_class is keras.losses.SparseCategoricalCrossentropy:
+        raise UsageError(
+            f"The loss {name} takes class numbers, and the labels are {labels.described} for outputs"
+            f" {outputs.described}: use categorical_crossentropy for one-hot labels."
+        )
     if name in _NOT_ELEMENTWISE:
         return
     if _without_column(labels) != _without_column(outputs):
@@ -203,6 +230,12 @@ def check_labels(loss: Any, signature: Signature) -> None:
             f"The loss {name} compares labels and outputs element by element, and they have different"
             f" shapes: labels {labels.described}, outputs {outputs.described}."
         )
+
+
+def _is_column_of(labels: LabelInfo, outputs: TensorInfo) -> bool:
+    """Whether there is one label for each row of outputs."""
+    rank = len(labels.shape) - (len(labels.shape) > 1 and labels.shape[-1] == 1)
+    return rank == len(outputs.shape) - 1
 
 
 def _without_column(info: TensorInfo) -> tuple[int | None, ...]:

@@ -125,7 +125,7 @@ def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
     except KerasxError:
         raise
     except (Exception, SystemExit) as error:
-        if found.registration is not None:
+        if found.registration is not None and found.registration.plugin.distribution != "kerasx":
             raise PluginError(
                 f"The {kind} `{name}` of {found.registration.plugin.origin} failed: {one_line(error)}",
                 details=traceback.format_exc(),
@@ -148,6 +148,7 @@ def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -
     if isinstance(value, type) and issubclass(value, base):
         return make(found, kind, offered)
     if isinstance(value, base):
+        refuse_options(found, kind)
         return value
     if not callable(value):
         if found.component.name is None:
@@ -160,6 +161,20 @@ def objective(found: Found, kind: str, base: type, offered: Mapping[str, Any]) -
         _checked_parameters(found, kind, options, dict.fromkeys(("y_true", "y_pred")))
         return functools.wraps(value)(functools.partial(value, **options)) if options else value
     return make(found, kind, offered)
+
+
+def refuse_options(found: Found, kind: str) -> None:
+    """Refuse options for an object that is there already.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if found.component.options:
+        option = next(iter(found.component.options))
+        raise UsageError(
+            f"The {kind} `{found.component.described}` is an object that is made already, and takes no option"
+            f" `{option}`: name the function or class that makes it."
+        )
 
 
 def takes_labels_and_outputs(function: Callable[..., Any]) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import traceback
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kerasx.errors import KerasxError, PluginError, one_line
 from kerasx.registry import Registration, Registry
 
 
@@ -21,14 +24,31 @@ class PluginCommand(TyperCommand):
         """Hand over to the real command."""
         from kerasx.cli.guard import guarded
 
-        def function() -> Any:
-            registration = self._registry.get("command", str(self.name))
-            return self._registry.load(registration)
-
-        app = typer.Typer(add_completion=False)
-        app.command(name=self.name)(guarded(guarded(function)()))
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(name=self.name)(guarded(guarded(self._function)()))
         command: Any = typer.main.get_command(app)
         return command.make_context(info_name, args, parent=parent, **extra)
+
+    def _function(self) -> Any:
+        """The plugin's function, whose errors become errors of the plugin."""
+        registration = self._registry.get("command", str(self.name))
+        function = self._registry.load(registration)
+        whose = f"The command `{self.name}` of {registration.plugin.origin}"
+        if not callable(function):
+            raise PluginError(f"{whose} is {type(function).__name__}, and cannot be called.")
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except (KerasxError, typer.Exit):
+                raise
+            except Exception as error:
+                raise PluginError(
+                    f"{whose} failed: {one_line(error)}", details=traceback.format_exc()
+                ) from error
+
+        return run
 
 
 class Commands(TyperGroup):

@@ -25,10 +25,11 @@ def evaluate(
 ) -> None:
     """Evaluate the model of a run on its validation rows, or on other data."""
     from kerasx.engine import Engine
+    from kerasx.plain import named_values
 
     engine = Engine(runs=runs)
     results = engine.evaluate(run, dataset=dataset)
     if json:
         print_json({"run": str(engine.run_directory(run).path), "evaluation": results})
         return
-    console().print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+    console().print("  ".join(named_values(results)))

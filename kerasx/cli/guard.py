@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import signal
@@ -22,7 +23,13 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def command(*args: Any, debug: bool = False, **kwargs: Any) -> Any:
-        with _signals():
+        # What a user's step or a callback prints is no result.
+        from kerasx.cli import output
+
+        stack = contextlib.ExitStack()
+        if kwargs.get("json"):
+            stack.enter_context(output.results_alone())
+        with stack, _signals():
             try:
                 return function(*args, **kwargs)
             except KerasxError as error:

@@ -112,8 +112,8 @@ def _experiment(given: dict[str, Any]) -> Any:
     options = {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}
     values = merged({}, read_toml(file)) if file is not None else {}
     if file is not None:
-        Experiment.parse(values, source=f"`{file}`")  # so that its own mistakes are laid at its door
-    return Experiment.parse(merged(merged(values, options), settings), source="the options")
+        Experiment.parse_plain(values, source=f"`{file}`")  # so that its own mistakes are laid at its door
+    return Experiment.parse_plain(merged(merged(values, options), settings), source="the options")
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
@@ -139,7 +139,8 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
             )
         value = _toml_value(text)
         if len(parts) == 1:
-            result[parts[0]] = value
+            below = result.get(parts[0])
+            result[parts[0]] = {**below, "name": value} if isinstance(below, dict) else value
         else:
             table = result.setdefault(parts[0], {})
             if not isinstance(table, dict):

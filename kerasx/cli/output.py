@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -24,11 +27,25 @@ def console(*, err: bool = False) -> Console:
     return made
 
 
+_RESULTS: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep standard output for the JSON document: what anybody else prints goes to standard error."""
+    _RESULTS.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _RESULTS.pop()
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     from kerasx.runs.files import to_json
 
-    typer.echo(to_json(value, indent=2))
+    typer.echo(to_json(value, indent=2), file=_RESULTS[-1] if _RESULTS else None)
 
 
 def table(*columns: str) -> Table:

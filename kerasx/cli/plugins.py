@@ -48,11 +48,7 @@ def show_plugin(
 
     engine = Engine()
     plugin = engine.registry.plugin(name)
-    options = {
-        (spec.kind, spec.name): engine.options_of(spec.kind, spec.name)
-        for spec in plugin.specs
-        if spec.kind != "command"
-    }
+    options = engine.options_of(plugin)
     if json:
         rows = [{"kind": kind, "name": each, "options": rows} for (kind, each), rows in options.items()]
         print_json(_row(plugin) | {"details": plugin.details, "options": rows})
@@ -65,6 +61,9 @@ def show_plugin(
     for spec in plugin.specs:
         out.print(f"\n{spec.kind} {spec.name}\n  {spec.summary}\n  {spec.implementation}")
         for option in options.get((spec.kind, spec.name), []):
+            if "error" in option:
+                out.print(f"  {option['error']}")
+                continue
             default = f" = {option['default']!r}" if "default" in option else ""
             out.print(f"  {option['name']}: {option['type']}{default}")
             if option["description"]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from kerasx.runs.log import epoch_line, named_values
+from kerasx.plain import named_values
+from kerasx.runs.log import epoch_line
 
 
 class PlainProgress(keras.callbacks.Callback):

@@ -18,6 +18,7 @@ runs = typer.Typer(no_args_is_help=True, help="List and show the runs that were 
 def list_runs(folder: Runs = "runs", json: Json = False) -> None:
     """List the runs, oldest first."""
     from kerasx.engine import Engine
+    from kerasx.plain import named_values
 
     rows = [_row(run) for run in Engine(runs=folder).list_runs()]
     if json:
@@ -29,7 +30,7 @@ def list_runs(folder: Runs = "runs", json: Json = False) -> None:
     shown = table("run", "status", "strategy", "execution", "evaluation", "seconds")
     for row in rows:
         execution = f"{row['execution']}{' jit' if row['jit'] else ''}" if row["execution"] else ""
-        evaluation = "  ".join(f"{name} {value:.4g}" for name, value in row["evaluation"].items())
+        evaluation = "  ".join(named_values(row["evaluation"]))
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
         shown.add_row(row["run"], row["status"], row["strategy"], execution, evaluation, seconds)
     console().print(shown)
@@ -39,7 +40,10 @@ def list_runs(folder: Runs = "runs", json: Json = False) -> None:
 @guarded
 def show_run(run: Run, folder: Runs = "runs", json: Json = False) -> None:
     """Show a run: its experiment, what it ran with, how it ended."""
+    import itertools
+
     from kerasx.engine import Engine
+    from kerasx.plain import shown_value
 
     directory = Engine(runs=folder).run_directory(run)
     if json:
@@ -64,8 +68,9 @@ def show_run(run: Run, folder: Runs = "runs", json: Json = False) -> None:
         out.print(f"\n{reason}")
     if history := summary.get("history"):
         shown = table("epoch", *history)
-        for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
-            shown.add_row(str(epoch), *(f"{value:.4f}" for value in values))
+        # A loop may report other names in some epochs: those columns are shorter.
+        for epoch, values in enumerate(itertools.zip_longest(*history.values()), start=1):
+            shown.add_row(str(epoch), *map(shown_value, values))
         out.print(shown)
         out.print(f"weights {summary['weights_digest']}")
 

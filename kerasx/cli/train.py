@@ -38,6 +38,7 @@ def train(
             _show_dry_run(result)
         return
     from kerasx.cli.reporter import ConsoleReporter
+    from kerasx.plain import named_values
 
     with ConsoleReporter(quiet=quiet) as reporter:
         run = engine.train(experiment, reporter=reporter, command=["kerasx", *sys.argv[1:]])
@@ -45,7 +46,7 @@ def train(
         print_json(run.to_dict())
         return
     out = console()
-    results = "  ".join(f"{name} {value:.4f}" for name, value in run.evaluation.items())
+    results = "  ".join(named_values(run.evaluation))
     if results:
         out.print(f"evaluation  {results}")
     out.print(f"time        {run.seconds:.1f} s, {run.steps_per_second:,.0f} steps a second")
@@ -57,6 +58,7 @@ def _show_dry_run(result: Any) -> None:
     import tomli_w
 
     from kerasx.cli.output import table
+    from kerasx.plain import named_values
 
     out = console()
     out.print(tomli_w.dumps(result.experiment.to_plain()))
@@ -67,6 +69,5 @@ def _show_dry_run(result: Any) -> None:
     out.print(answers)
     for note in result.notes:
         out.print(note)
-    logs = "  ".join(f"{name} {value:.4g}" for name, value in result.logs.items())
-    out.print(f"one batch trained: {logs}")
+    out.print(f"one batch trained: {'  '.join(named_values(result.logs))}")
     out.print("Nothing was kept.")

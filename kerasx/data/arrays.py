@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import keras
 import numpy as np
 from keras import tree
 
@@ -42,10 +43,6 @@ class Arrays:
         if self.sample_weight is not None:
             return (self.x, self.y, self.sample_weight)
         return (self.x,) if self.y is None else (self.x, self.y)
-
-    def head(self, rows: int) -> Arrays:
-        """The first `rows` rows."""
-        return Arrays(*(_map(lambda a: a[:rows], part) for part in (self.x, self.y, self.sample_weight)))
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,8 @@ def as_dataset(value: object, source: str) -> Dataset:
         return Dataset(train)
     validation = _checked(dataset.validation, source, "validation")
     for part, ours, theirs in (("inputs", train.x, validation.x), ("labels", train.y, validation.y)):
+        if (ours is None) != (theirs is None):
+            raise UsageError(f"{source}: only one of the training and the validation rows has {part}.")
         if theirs is not None and _ranks(ours) != _ranks(theirs):
             raise UsageError(
                 f"{source}: the {part} of the validation rows have another structure or rank than those"
@@ -169,13 +168,29 @@ def _checked(arrays: Arrays, source: str, purpose: str) -> Arrays:
         array = np.asarray(leaf)
         if array.dtype.hasobject:
             raise UsageError(f"{source}: a {purpose} array holds Python objects. Give numbers or text.")
+        if array.dtype.kind not in "US" and not _is_known(array.dtype):
+            raise UsageError(
+                f"{source}: a {purpose} array has the dtype {array.dtype}, which Keras does not know."
+                " Convert it to numbers: array.astype('float32')."
+            )
         if array.ndim == 0:
             raise UsageError(
                 f"{source}: a {purpose} array is a single value. The first axis has to be the rows."
             )
         return array
 
+    if arrays.y is None and arrays.sample_weight is not None:
+        raise UsageError(f"{source}: the {purpose} rows have weights and no labels.")
     checked = Arrays(*(_map(as_array, part) for part in (arrays.x, arrays.y, arrays.sample_weight)))
+    weights = checked.sample_weight
+    if (
+        isinstance(weights, np.ndarray)
+        and isinstance(checked.y, np.ndarray)
+        and weights.ndim > checked.y.ndim
+    ):
+        raise UsageError(
+            f"{source}: the {purpose} weights have the shape {weights.shape}: one for each row is needed."
+        )
     leaves = [leaf for leaf in tree.flatten(checked.data) if leaf is not None]
     lengths = sorted({len(leaf) for leaf in leaves})
     if not lengths or lengths[0] == 0:
@@ -186,6 +201,14 @@ def _checked(arrays: Arrays, source: str, purpose: str) -> Arrays:
             f" {', '.join(str(leaf.shape) for leaf in leaves)}."
         )
     return checked
+
+
+def _is_known(dtype: np.dtype[Any]) -> bool:
+    try:
+        keras.utils.standardize_dtype(dtype.name)
+    except ValueError:
+        return False
+    return True
 
 
 def _map(function: Any, structure: Any) -> Any:

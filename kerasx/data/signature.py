@@ -49,7 +49,7 @@ class LabelInfo(TensorInfo):
         if self.one_hot:
             return self.shape[-1]
         is_column = len(self.shape) == 1 or self.shape[-1] == 1
-        if self.integral and self.minimum >= 0 and is_column and np.issubdtype(self.dtype, np.integer):
+        if self.integral and self.minimum >= 0 and is_column and self.dtype.startswith(("int", "uint")):
             return int(self.maximum) + 1
         return None
 
@@ -72,6 +72,8 @@ class Signature:
 def tensor_info(array: Any) -> TensorInfo:
     """Shape and dtype of an array or symbolic tensor whose first axis is the batch."""
     dtype = array.dtype if isinstance(array.dtype, str) else getattr(array.dtype, "name", str(array.dtype))
+    if getattr(array.dtype, "kind", "") in "US":
+        dtype = "string"  # NumPy's name tells the length of the longest text
     return TensorInfo((None, *array.shape[1:]), dtype)
 
 

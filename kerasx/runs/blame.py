@@ -15,7 +15,7 @@ _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "pureli
 _CORE = Path(__file__).parent.parent
 
 
-def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) -> KerasxError:
+def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxError:
     """The error to raise in place of what came out of a strategy.
 
     The innermost frame that is neither Keras's nor another library's tells whose code it was: a
@@ -24,9 +24,8 @@ def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) ->
     Args:
         error: What was raised.
         resolver: Knows which plugins took part.
-        steps_taken: Training steps before it.
+        what: What went wrong, to begin the message with: `Training failed on the first batch`.
     """
-    when = "on the first batch" if steps_taken == 0 else f"after {steps_taken} steps"
     details = "".join(traceback.format_exception(error))
     plugins = {folder: each for each in resolver.registrations if (folder := _folder(each)) is not None}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -35,17 +34,15 @@ def training_error(error: Exception, resolver: Resolver, *, steps_taken: int) ->
             if file.is_relative_to(folder):
                 spec = registration.spec
                 return PluginError(
-                    f"The {spec.kind} `{spec.name}` of {registration.plugin.origin} failed {when}:"
+                    f"{what}, in the {spec.kind} `{spec.name}` of {registration.plugin.origin}:"
                     f" {one_line(error)} ({file.name}, line {frame.lineno})",
                     details=details,
                 )
         if file.is_relative_to(_CORE):
             break
         if file.is_absolute() and not any(file.is_relative_to(library) for library in _LIBRARIES):
-            return UsageError(
-                f"Training failed {when}: {one_line(error)} ({file}, line {frame.lineno})", details=details
-            )
-    return UsageError(f"Training failed {when}: {one_line(error)}", details=details)
+            return UsageError(f"{what}: {one_line(error)} ({file}, line {frame.lineno})", details=details)
+    return UsageError(f"{what}: {one_line(error)}", details=details)
 
 
 def _folder(registration: Registration) -> Path | None:
@@ -53,5 +50,5 @@ def _folder(registration: Registration) -> Path | None:
     target = registration.spec.implementation
     package = sys.modules.get(target.partition(":")[0].partition(".")[0]) if isinstance(target, str) else None
     file = getattr(package, "__file__", None)
-    folder = Path(file).parent if file else None
+    folder = None if file is None else Path(file).parent if hasattr(package, "__path__") else Path(file)
     return None if folder == _CORE else folder

@@ -8,13 +8,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from kerasx.errors import UsageError, suggestion
 
+_KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
 POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
 
@@ -27,8 +30,9 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
     """Seed the process's random streams and set the dtype policy for one run; put all back afterwards.
 
     Keras draws the seeds of initializers and of dropout from Python's `random`; user code may draw from
-    NumPy's and TensorFlow's. `sys.path` is put back too, to which references by path add
-    their folder, and what was imported from there is forgotten.
+    NumPy's, TensorFlow's and Keras's. TensorFlow's stream begins anew, as its position is unknown.
+    `sys.path` is put back too, to which references by path add their folder, and what was imported from
+    there is forgotten.
 
     Args:
         seed: Of the experiment.
@@ -45,11 +49,10 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
     policy = keras.config.dtype_policy()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     tensorflow_seed = _tensorflow_seed()
-    path = list(sys.path)
+    path, modules = list(sys.path), set(sys.modules)
+    keras_random = _keras_random_state()
     try:
-        random.seed(seed)
-        np.random.seed(seed)
-        tf.random.set_seed(seed)
+        keras.utils.set_random_seed(seed)
         if precision is not None:
             _set_policy(precision)
         yield
@@ -58,16 +61,40 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         tf.random.set_seed(tensorflow_seed)
-        _forget_modules(set(sys.path) - set(path))
+        _put_back_keras_random_state(keras_random)
+        _forget_modules(set(sys.path) - set(path), set(sys.modules) - modules)
         sys.path[:] = path
 
 
-def _forget_modules(folders: set[str]) -> None:
-    """Let the next run import its own `helper.py`, not that of this run's folder."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file is not None and any(Path(file).is_relative_to(folder) for folder in folders):
+def _forget_modules(folders: set[str], loaded: set[str]) -> None:
+    """Let the next run import its own `helper.py`, not that of this run's folder.
+
+    Args:
+        folders: Those that references added to the path.
+        loaded: What was imported meanwhile, which may be TensorFlow out of a `.venv` in such a folder.
+    """
+    for name in loaded:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if (
+            file is not None
+            and "site-packages" not in file
+            and any(Path(file).is_relative_to(folder) for folder in folders)
+        ):
             del sys.modules[name]
+
+
+def _keras_random_state() -> dict[str, Any]:
+    """Keras's process-wide seed and generator, which unseeded `keras.random` functions draw from.
+
+    They can be set in public (`keras.utils.set_random_seed`), but not read or put back: hence Keras's
+    private store of global attributes, here and in the function below only.
+    """
+    return {name: global_state.get_global_attribute(name) for name in _KERAS_RANDOM}
+
+
+def _put_back_keras_random_state(state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        global_state.set_global_attribute(name, value)
 
 
 def _set_policy(precision: str) -> None:

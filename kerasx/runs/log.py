@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from kerasx.plain import named_values
 from kerasx.runs.files import append_line
 
 
@@ -37,12 +38,3 @@ class RunLog(keras.callbacks.Callback):
 def epoch_line(epoch: int, epochs: int, logs: dict[str, Any], seconds: float) -> str:
     """An epoch in one line: `epoch 1/10  2.1 s  loss 0.5712  val_loss 0.3321`."""
     return "  ".join([f"epoch {epoch + 1}/{epochs}", f"{seconds:.1f} s", *named_values(logs)])
-
-
-def named_values(logs: dict[str, Any]) -> list[str]:
-    """Logs as `name value`, validation after training."""
-    names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"), name))
-    return [
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in ((name, logs[name]) for name in names)
-    ]

@@ -69,8 +69,8 @@ class FiniteCheck(keras.callbacks.Callback):
 class StepCounter(keras.callbacks.Callback):
     """Counts the training steps of a run.
 
-    Batch events are counted, and the optimizer's updates, for loops that have no batch events; the
-    larger is right, as a step may leave the optimizer alone.
+    Batch events are counted; the optimizer's updates only for loops that have no batch events, as a step
+    may leave the optimizer alone, or fail after it.
     """
 
     async_safe = True
@@ -81,16 +81,23 @@ class StepCounter(keras.callbacks.Callback):
         self._before = self._updates()
         self._batches = 0
         self._of_epoch = 0
+        self._has_batches = False
 
     @property
     def taken(self) -> int:
         """Steps so far."""
-        return max(self._batches + self._of_epoch, self._updates() - self._before)
+        if self._has_batches:
+            return self._batches + self._of_epoch
+        return self._updates() - self._before
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Close the count of the epoch before."""
         self._batches += self._of_epoch
         self._of_epoch = 0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Know that batches are told of."""
+        self._has_batches = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count up to this batch."""

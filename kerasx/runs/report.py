@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from kerasx.plain import shown_value
 from kerasx.runs.directory import REPORT, RunDirectory
 from kerasx.runs.files import write_text
 
@@ -67,7 +69,8 @@ def write_report(run: RunDirectory) -> None:
         environment=run.environment,
         width=WIDTH,
         height=HEIGHT,
-        zip=zip,
+        zip_longest=itertools.zip_longest,
+        shown_value=shown_value,
     )
     write_text(run.path / REPORT, text)
 
@@ -111,5 +114,5 @@ def _points(values: list[float | None], low: float, high: float) -> str:
     )
 
 
-def _is_finite(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
+def _is_finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -17,7 +17,7 @@ def save_model(model: Any, folder: Path) -> str | None:
     """
     try:
         replace_file(folder / MODEL, model.save)
-    except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+    except Exception as error:  # whatever a user's `get_config` raises
         replace_file(folder / WEIGHTS, model.save_weights)
         return (
             f"the model cannot be saved whole ({type(error).__name__}), so its weights are kept in {WEIGHTS}"

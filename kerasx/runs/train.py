@@ -6,14 +6,14 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerasx.assembly.assemble import Assembly, assemble, make_callbacks
 from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
-from kerasx.errors import KerasxError, NonFiniteError
+from kerasx.errors import KerasxError, NonFiniteError, UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
 from kerasx.runs.blame import training_error
@@ -50,7 +50,8 @@ def train(
             _ended(error, assembly, directory, counter.taken)
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
-            raise training_error(error, assembly.resolver, steps_taken=counter.taken) from error
+            when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
+            raise training_error(error, assembly.resolver, f"Training failed {when}") from error
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
@@ -63,11 +64,13 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
         task.epochs, task.callbacks = 1, make_callbacks(assembly, None)
         with _kept(task.model):
             try:
-                history = assembly.chosen.strategy.train(task)
+                history = _history(assembly)
             except KerasxError:
                 raise
             except Exception as error:
-                raise training_error(error, assembly.resolver, steps_taken=0) from error
+                raise training_error(
+                    error, assembly.resolver, "Training failed on the first batch"
+                ) from error
         return DryRun(
             assembly.experiment,
             "\n".join(lines),
@@ -75,6 +78,16 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
             tuple(assembly.notes),
             {name: values[-1] for name, values in history.items()},
         )
+
+
+def _history(assembly: Assembly) -> dict[str, list[Any]]:
+    history: Any = assembly.chosen.strategy.train(assembly.task)
+    if not isinstance(history, dict):
+        raise UsageError(
+            f"The strategy `{assembly.chosen.name}` has to return the history, a dictionary of lists, and"
+            f" returned {type(history).__name__}."
+        )
+    return history
 
 
 @contextlib.contextmanager
@@ -116,7 +129,7 @@ def _train(
     if task.execution.jit:
         start_xla()
     started = time.perf_counter()
-    history = assembly.chosen.strategy.train(task)
+    history = _history(assembly)
     seconds = time.perf_counter() - started
     evaluation = {} if task.validation is None else assembly.chosen.strategy.evaluate(task, task.validation)
 

@@ -14,10 +14,11 @@ from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
 from kerasx.data.arrays import as_dataset
 from kerasx.data.sources import load_npz
-from kerasx.errors import UsageError, one_line, suggestion
-from kerasx.experiment import Component, Experiment
-from kerasx.references import References, is_reference
+from kerasx.errors import KerasxError, UsageError, one_line, suggestion
+from kerasx.experiment import Experiment
+from kerasx.references import References
 from kerasx.registry import Registry
+from kerasx.runs.blame import training_error
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.runs.isolation import isolated
@@ -30,32 +31,42 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
     experiment = directory.experiment
     values: dict[str, Any] = {"callbacks": (), "initial_weights": None, "precision": None, "devices": None}
     if dataset is not None:
-        # Named here and now, so its path starts from here, not from where the run was started.
-        given = experiment.with_values(dataset=dataset).dataset
-        values["dataset"] = load_dataset(given, Resolver(registry))
-    elif _was_object(experiment.dataset):
+        values["dataset"] = dataset
+    elif experiment.dataset.was_object:
         raise UsageError(
             f"The data of {directory.name} was handed over as an object, which no file keeps: name data with"
             " --dataset, or `dataset=` from code."
         )
     with isolated(experiment.seed, experiment.precision):
         resolver = _resolver(directory, registry)
+        if dataset is not None:
+            # Named here and now, so its path starts from here, not from where the run was started.
+            given = experiment.with_values(dataset=dataset).dataset
+            values["dataset"] = load_dataset(given, Resolver(registry))
         # What was handed over as an object comes back with the model, which was saved compiled.
-        objectives = (experiment.loss, *(experiment.metrics or ()))
-        compiled = experiment.loss is None or any(_was_object(each) for each in objectives)
-        if _was_object(experiment.strategy) or any(
-            map(_is_placeholder, experiment.strategy.options.values())
-        ):
-            values["strategy"] = Experiment().strategy
+        compiled = experiment.loss is None or any(
+            each.was_object for each in (experiment.loss, *(experiment.metrics or ()))
+        )
         if compiled:
             values |= {"loss": None, "metrics": None, "optimizer": None}
-        elif experiment.optimizer is not None and _was_object(experiment.optimizer):
+        elif experiment.optimizer is not None and experiment.optimizer.was_object:
             values["optimizer"] = "sgd"  # evaluation does not use it
+        if experiment.strategy.was_object:
+            values["strategy"] = Experiment().strategy
         values["model"] = _model(directory, experiment, resolver, compile=compiled)
         assembly = assemble(experiment.with_values(**values), resolver)
         task = assembly.task
-        batches = task.validation or task.batches
-        return assembly.chosen.strategy.evaluate(task, batches)
+        if task.validation is None and dataset is None:
+            raise UsageError(
+                f"{directory.name} has no validation rows to evaluate on: name data with --dataset, or"
+                " `dataset=` from code."
+            )
+        try:
+            return assembly.chosen.strategy.evaluate(task, task.validation or task.batches)
+        except KerasxError:
+            raise
+        except Exception as error:
+            raise training_error(error, resolver, "Evaluation failed") from error
 
 
 def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
@@ -65,7 +76,10 @@ def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
         model = _model(directory, experiment, _resolver(directory, registry))
         rows = as_dataset((x,), "The input")
         built(model, rows.signature)
-        return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
+        try:
+            return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
+        except Exception as error:
+            raise UsageError(f"Prediction failed: {one_line(error)}") from error
 
 
 def predict_file(
@@ -113,13 +127,18 @@ def _model(
     directory: RunDirectory, experiment: Experiment, resolver: Resolver, *, compile: bool = False
 ) -> keras.Model:
     """The trained model of a run: its file, or rebuilt from its reference with its weights."""
-    _load_user_code(experiment, resolver)
     whole, weights = directory.path / MODEL, directory.path / WEIGHTS
-    if whole.is_file():
-        return load_model(whole, compile=compile)
-    if not weights.is_file():
+    kept = whole if whole.is_file() else weights
+    if not kept.is_file():
         raise UsageError(f"{directory.name} has no model: its status is {directory.summary.get('status')}.")
-    if _was_object(experiment.model):
+    if kept is whole:
+        try:
+            return load_model(whole, compile=compile)
+        except UsageError:
+            # Keras's safe mode loads no class or function of a user's; those come with the reference.
+            if experiment.model.was_object:
+                raise
+    if experiment.model.was_object:
         raise UsageError(
             f"The model of {directory.name} was handed over as an object that cannot be saved whole: build it"
             f" and load {weights}."
@@ -128,7 +147,7 @@ def _model(
     model = build_model(experiment.model, dataset.signature, resolver)
     built(model, dataset.signature)
     try:
-        model.load_weights(weights)
+        model.load_weights(kept)
     except Exception as error:
         raise UsageError(
             f"The weights of {directory.name} do not fit what `{experiment.model.described}` builds now:"
@@ -141,14 +160,6 @@ def _resolver(directory: RunDirectory, registry: Registry) -> Resolver:
     return Resolver(registry, References(directory.working_directory))
 
 
-def _load_user_code(experiment: Experiment, resolver: Resolver) -> None:
-    """Load the user's own modules, in which a saved model looks for its classes and functions."""
-    parts = (experiment.model, experiment.loss, *(experiment.metrics or ()), experiment.strategy)
-    for part in parts:
-        if part is not None and part.name is not None and is_reference(part.name):
-            resolver.references.load(part.name)
-
-
 def _check_target(path: Path, ending: str) -> None:
     """Refuse a path that cannot or must not be written, before time is spent."""
     if not path.name.endswith(ending):
@@ -157,12 +168,3 @@ def _check_target(path: Path, ending: str) -> None:
         raise UsageError(f"`{path}` exists: nothing is overwritten.")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"There is no folder `{path.parent}` that can be written to.")
-
-
-def _was_object(component: Component | None) -> bool:
-    return component is not None and (component.is_object or _is_placeholder(component.described))
-
-
-def _is_placeholder(text: object) -> bool:
-    """Whether an experiment file has this in place of an object that was handed over."""
-    return isinstance(text, str) and text.startswith("<") and text.endswith(">")

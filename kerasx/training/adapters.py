@@ -39,6 +39,6 @@ class LoopStrategy(StepStrategy):
                 raise UsageError(f"A loop has to return a dictionary of logs, not {type(logs).__name__}.")
             return logs if logs is not None else task.model.get_metrics_result()
 
-        signature = None if task.validation is None else task.validation.signature
-        test = bind_step(task.test_step or test_step, task.model, task.execution, signature)
+        batches = task.validation or task.batches
+        test = bind_step(task.test_step or test_step, task.model, task.execution, batches.signature)
         return run_epochs(task, epoch_of, test)

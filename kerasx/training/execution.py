@@ -30,9 +30,6 @@ class Execution:
         """Whether steps run operation by operation."""
         return self.mode == "eager"
 
-    def __str__(self) -> str:
-        return f"{self.mode}{' with jit' if self.jit else ''}"
-
 
 def bind_step(step: Step, model: keras.Model, execution: Execution, signature: Any) -> Callable[[Any], Logs]:
     """The step as a function of a batch alone, in the given execution.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kerasx.plain import plain_value
 from kerasx.training.task import TrainingTask
 
 
@@ -21,4 +22,4 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
         shuffle=False,
         verbose=0,
     )
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
+    return {name: [plain_value(value) for value in values] for name, values in history.history.items()}

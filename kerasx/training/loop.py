@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerasx.data.batches import Batches
+from kerasx.plain import plain_value
 from kerasx.training.distribution import distributed_batches
 from kerasx.training.steps import Logs
 from kerasx.training.task import TrainingTask
@@ -46,7 +47,7 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
         # An optimizer that averages weights copies the averages in here.
         model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs=epoch_logs)
-    return {name: [float(v) for v in values] for name, values in model.history.history.items()}
+    return {name: [plain_value(value) for value in values] for name, values in model.history.history.items()}
 
 
 def _first_epoch(task: TrainingTask) -> int:
@@ -90,7 +91,7 @@ def run_evaluation(
         callbacks.on_test_batch_end(number, logs)
         if model.stop_evaluating:
             break
-    results = {name: _as_float(value) for name, value in reported_logs(model, logs).items()}
+    results = {name: plain_value(value) for name, value in reported_logs(model, logs).items()}
     callbacks.on_test_end(results)
     return results
 
@@ -104,10 +105,3 @@ def reported_logs(model: keras.Model, logs: Logs | None) -> dict[str, Any]:
     if isinstance(logs, Mapping) and set(logs) == set(results):
         return dict(results)
     return dict(logs or {})
-
-
-def _as_float(value: Any) -> Any:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value

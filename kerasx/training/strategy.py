@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from kerasx.plain import plain_value
+
 if TYPE_CHECKING:
     from kerasx.data.batches import Batches
     from kerasx.training.task import TrainingTask
@@ -22,10 +24,10 @@ class StrategyOptions(BaseModel):
 class StepOptions(StrategyOptions):
     """Options of a strategy whose step can be named."""
 
-    step: str | None = None
-    """Import reference of a function (model, data) that trains on one batch; else the model's own
-    train_step or, where it has none, kerasx's."""
-    test_step: str | None = None
+    step: Any = None
+    """A function (model, data) that trains on one batch: its import reference or a registered name; else
+    the model's own train_step or, where it has none, kerasx's."""
+    test_step: Any = None
     """The same for evaluation on one batch."""
 
 
@@ -48,7 +50,7 @@ class StepStrategy(ABC):
     """A way of training: how a step is carried out, and what drives it.
 
     A strategy trains the model of the task it is given and calls the task's callbacks in Keras's order.
-    Those with a loop of their own leave the order to `EpochLoop`.
+    Those with a loop of their own leave the order to `run_epochs`.
 
     Args:
         options: An instance of `options_type`.
@@ -58,7 +60,7 @@ class StepStrategy(ABC):
     options_type: ClassVar[type[BaseModel]] = StrategyOptions
 
     def __init__(self, options: BaseModel | None = None) -> None:
-        self.options = options if options is not None else self.options_type()
+        self.options: Any = options if options is not None else self.options_type()
 
     @abstractmethod
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
@@ -79,4 +81,4 @@ class StepStrategy(ABC):
             The metrics' results by name, `loss` among them.
         """
         logs = task.model.evaluate(batches.dataset, verbose=0, return_dict=True)
-        return {name: float(value) for name, value in logs.items()}
+        return {name: plain_value(value) for name, value in logs.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -39,7 +39,6 @@ class TrainingTask:
     train_step: Step | None = None
     test_step: Step | None = None
     initial_epoch: int = 0
-    notes: list[str] = field(default_factory=list)
 
     @property
     def optimizer(self) -> Any:

@@ -45,15 +45,18 @@ def _replaced(task: TrainingTask, train: Step | None = None) -> Iterator[None]:
     """
     model = task.model
     kept = dict(vars(model))
-    steps = {"train_step": train, "test_step": task.test_step}
-    replaced = [name for name, step in steps.items() if step not in (None, own_train_step, own_test_step)]
+    steps = {
+        name: step
+        for name, step in (("train_step", train), ("test_step", task.test_step))
+        if step is not None and step not in (own_train_step, own_test_step)
+    }
     try:
-        for name in replaced:
-            setattr(model, name, functools.partial(steps[name], model))  # type: ignore[arg-type]
+        for name in steps:
+            setattr(model, name, functools.partial(steps[name], model))
             _forget_function(model, name)
         yield
     finally:
-        for name in replaced:
+        for name in steps:
             if name in kept:
                 setattr(model, name, kept[name])
             else:

@@ -1,0 +1,26 @@
+"""Values of logs as Python has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def plain_value(value: Any) -> Any:
+    """A float of what holds one number, a list of what holds several; anything else as it is."""
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value.tolist() if hasattr(value, "tolist") else value
+
+
+def shown_value(value: Any) -> str:
+    """A value of the logs for people: four digits of a number."""
+    return f"{value:.4g}" if isinstance(value, int | float) else "-" if value is None else str(value)
+
+
+def named_values(logs: dict[str, Any]) -> list[str]:
+    """Logs as `name value`, validation after training."""
+    names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"), name))
+    return [f"{name} {shown_value(logs[name])}" for name in names]
