@@ -125,7 +125,7 @@ def test_labels_are_described_by_their_values(
     info = label_info(labels)
     assert (info.integral, info.one_hot, info.classes) == (integral, one_hot_rows, classes)
     assert info.shape == (None, *labels.shape[1:])
-    assert info.dtype == labels.dtype.name
+    assert info.dtype == ("string" if labels.dtype.kind == "U" else labels.dtype.name)
     if integral:
         assert (info.minimum, info.maximum) == (labels.min(), labels.max())
 

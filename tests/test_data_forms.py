@@ -22,7 +22,7 @@ W = np.linspace(0, 1, 7, dtype=np.float32)
 @pytest.mark.parametrize(
     ("given", "train", "validation"),
     [
-        (Dataset(Arrays(X, Y), Arrays(X)), (X, Y), (X,)),
+        (Dataset(Arrays(X), Arrays(X)), (X,), (X,)),
         ({"x_train": X, "y_train": Y}, (X, Y), None),
         ({"x_train": X, "y_train": Y, "x_test": X[:2], "y_test": Y[:2]}, (X, Y), (X[:2], Y[:2])),
         (
@@ -65,8 +65,6 @@ def test_structures_and_what_numpy_can_read_are_taken_as_arrays() -> None:
 
     dataset = as_dataset({"x_train": {"a": X, "b": (Y, ArrayLike())}, "y_train": [Y, X]}, "data")
     assert isinstance(dataset.train.x["b"][1], np.ndarray)
-    assert dataset.train.head(2).y[1].tolist() == X[:2].tolist()
-    assert dataset.train.head(2).rows == 2
     assert dataset.signature.inputs["b"][0].shape == (None,)
 
 

@@ -242,7 +242,7 @@ def test_two_engines_do_not_disturb_each_other(tmp_path: Path) -> None:
             },
             "different shapes",
         ),
-        ({"dataset": (X, Y + 7), "model": small_model}, "go up to 8"),
+        ({"dataset": (X, Y + 7), "model": small_model}, "go from 7 to 8"),
         (
             {
                 "metrics": ["accuracy"],

@@ -237,11 +237,16 @@ def test_class_numbers_are_never_compared_with_outputs_by_broadcasting(
 
 
 def test_weights_that_are_not_finite_are_an_error(engine: kerasx.Engine) -> None:
-    """The loss of the only step was finite; what the step left behind is not."""
-    with pytest.raises(kerasx.NonFiniteError):
-        engine.train(
-            **{**FIELDS, "dataset": (X, Y), "batch_size": 24, "epochs": 1, "metrics": ()}, learning_rate=3e38
-        )
+    """The losses were finite; what the last step left behind is not."""
+
+    def poisoning(model: keras.Model, data: Any) -> Any:
+        logs = kerasx.train_step(model, data)
+        model.trainable_variables[0].assign(model.trainable_variables[0] * float("inf"))
+        return logs
+
+    fields = {**FIELDS, "dataset": (X, Y), "batch_size": len(X), "epochs": 1, "strategy": poisoning}
+    with pytest.raises(kerasx.NonFiniteError, match="kernel"):
+        engine.train(**fields)
     (directory,) = engine.runs.iterdir()
     assert json.loads((directory / "summary.json").read_text())["status"] == "non-finite"
 

@@ -494,14 +494,15 @@ def test_a_step_of_ones_own_gives_the_same_bits_in_the_graph_of_any_strategy(
     assert runs[0].history == runs[1].history == runs[2].history
 
 
-def test_a_step_may_leave_alone_the_accuracy_that_kerasx_chose(
+def test_a_step_of_ones_own_is_given_no_metric_that_nobody_named(
     engine: kerasx.Engine, own: Callable[[str], str]
 ) -> None:
-    """Labels and outputs fit an accuracy, which nobody asked for and the step does not update."""
+    """Labels and outputs fit an accuracy, which the step would not update."""
     classes = np.eye(2, dtype="float32")[Y % 2]
     fields = {**FIELDS, "metrics": None, "dataset": ((X, classes), (X[:6], classes[:6]))}
     run = engine.train(**fields, strategy=own("by_hand"))
-    assert set(run.history) == {"mine", "val_loss", "val_accuracy"}
+    assert set(run.history) == {"mine", "val_loss"}
+    assert any(note.startswith("no metric was named") for note in run.notes)
 
 
 def test_a_step_that_never_touches_the_optimizer_is_counted(

@@ -46,7 +46,7 @@ class GradientTapeStrategy(StepStrategy):
 
     def _test(self, task: TrainingTask, batches: Batches) -> Callable[[Any], Logs]:
         """The test step, traced once for the validations and the evaluation after them."""
-        key = (id(task), batches.signature)
+        key = (id(task), repr(batches.signature))
         if key not in self._tests:
             step = task.test_step or test_step
             self._tests[key] = bind_step(step, task.model, task.execution, batches.signature)
