@@ -147,7 +147,8 @@ def test_accuracy_is_refused_where_nothing_fits(
 def test_the_meter_is_said_and_recorded_or_left_out(tmp_path: Path) -> None:
     """Unasked, accuracy is measured where it fits; asked for, it is refused where it does not."""
     run = train(tmp_path, loss="sparse_categorical_crossentropy")
-    assert any(note.startswith("accuracy is SparseCategoricalAccuracy: labels [batch]") for note in run.notes)
+    expected = "accuracy is SparseCategoricalAccuracy: labels [batch] int64, outputs [batch, 3] float32"
+    assert expected in run.notes
     regression = {"model": lambda: dense(1), "dataset": (X, X[:, 0]), "loss": "mse"}
     assert set(train(tmp_path, **regression).history) == {"loss"}
     with pytest.raises(kerasx.UsageError, match="accuracy"):

@@ -72,7 +72,7 @@ class Signature:
 def tensor_info(array: Any) -> TensorInfo:
     """Shape and dtype of an array or symbolic tensor whose first axis is the batch."""
     dtype = array.dtype if isinstance(array.dtype, str) else getattr(array.dtype, "name", str(array.dtype))
-    if getattr(array.dtype, "kind", "") in "US":
+    if getattr(array.dtype, "kind", None) in ("U", "S"):
         dtype = "string"  # NumPy's name tells the length of the longest text
     return TensorInfo((None, *array.shape[1:]), dtype)
 
