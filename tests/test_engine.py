@@ -343,3 +343,10 @@ def test_a_model_built_before_cannot_be_distributed(engine: kerasx.Engine, devic
     """Devices have to be known when the model is built."""
     with pytest.raises(kerasx.UsageError, match="devices"):
         engine.train(**FIELDS, model=small_model(), devices=devices)
+
+
+def test_a_model_keeps_no_execution_from_a_run(engine: kerasx.Engine) -> None:
+    """An eager run with a model object does not make the next one eager."""
+    model = small_model()
+    assert engine.train(**FIELDS, model=model, execution="eager").execution == "eager"
+    assert engine.train(**FIELDS, model=model).execution == "graph"

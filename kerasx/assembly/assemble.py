@@ -42,6 +42,7 @@ class Assembly:
         chosen: The strategy, and the steps it calls.
         dataset: As the steps see it, labels encoded where they are.
         resolver: Who answered for what.
+        brought_execution: The model's `run_eagerly` and `jit_compile` as it arrived.
         notes: What was chosen and why.
     """
 
@@ -50,6 +51,7 @@ class Assembly:
     chosen: ChosenStrategy
     dataset: Dataset
     resolver: Resolver
+    brought_execution: tuple[bool, bool | None]
     notes: list[str] = field(default_factory=list)
 
 
@@ -93,6 +95,7 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     model = build_model(experiment.model, dataset.signature, resolver)
     _check_precision(experiment, model)
     brings_objectives = bool(model.compiled)
+    brought_execution = (model.run_eagerly, model.jit_compile) if brings_objectives else (False, None)
     signature = built(model, dataset.signature)
     if dataset.validation is not None:
         built(model, Dataset(dataset.validation).signature)
@@ -133,7 +136,7 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         test_step=test_step,
     )
     complete = _completed(experiment, task, brings_objectives, objectives)
-    return Assembly(complete, task, chosen, dataset, resolver, notes)
+    return Assembly(complete, task, chosen, dataset, resolver, brought_execution, notes)
 
 
 def make_callbacks(assembly: Assembly, run_directory: Path | None) -> list[keras.callbacks.Callback]:

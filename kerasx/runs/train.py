@@ -52,6 +52,9 @@ def train(
                 raise
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
             raise training_error(error, assembly.resolver, f"Training failed {when}") from error
+        finally:
+            # How this run executed the model is not how the next one has to.
+            assembly.task.model.run_eagerly, assembly.task.model.jit_compile = assembly.brought_execution
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
