@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pty
@@ -33,7 +34,13 @@ def start(arguments: tuple[str, ...], folder: Path, **more: Any) -> subprocess.P
     # Without the variables that a user does not have: kerasx alone has to keep TensorFlow quiet.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "KERAS"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "kerasx", *arguments], cwd=folder, env=environment, text=True, **more
+        [sys.executable, "-m", "kerasx", *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        # What runs in a shell's background ignores Ctrl-C, and would hand that down.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        **more,
     )
 
 
