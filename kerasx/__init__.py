@@ -28,13 +28,14 @@ from kerasx.specs import (
 )
 
 if TYPE_CHECKING:
+    from kerasx.component import Component
     from kerasx.data.arrays import Arrays, Dataset
     from kerasx.data.batches import Batches
     from kerasx.data.order import batch_order
     from kerasx.data.signature import LabelInfo, Signature, TensorInfo
     from kerasx.digest import weights_digest
     from kerasx.engine import Engine
-    from kerasx.experiment import Component, Experiment
+    from kerasx.experiment import Experiment
     from kerasx.runs.result import DryRun, Run
     from kerasx.training.execution import Execution, bind_step
     from kerasx.training.fit import run_fit
@@ -107,7 +108,8 @@ _HOMES = {
     "kerasx.data.signature": ("LabelInfo", "Signature", "TensorInfo"),
     "kerasx.digest": ("weights_digest",),
     "kerasx.engine": ("Engine",),
-    "kerasx.experiment": ("Component", "Experiment"),
+    "kerasx.component": ("Component",),
+    "kerasx.experiment": ("Experiment",),
     "kerasx.runs.result": ("DryRun", "Run"),
     "kerasx.training.execution": ("Execution", "bind_step"),
     "kerasx.training.fit": ("run_fit",),

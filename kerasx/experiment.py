@@ -12,94 +12,13 @@ import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
-    model_validator,
 )
 
+from kerasx.component import Component, ComponentField, Components
 from kerasx.errors import UsageError, suggestion
-
-
-class Component(BaseModel):
-    """A named part of an experiment with its options, or an object in its place.
-
-    In TOML and on the command line it is a name (`"adam"`), or a table of a name and options
-    (`{name = "adam", beta_1 = 0.8}`).
-
-    Attributes:
-        name: A registered name, a Keras identifier, an import reference or a file; None for an object.
-        options: What the part is configured with.
-        value: The object handed over, which no file can describe.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    name: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    value: Any = None
-
-    @model_validator(mode="after")
-    def _name_once(self) -> Component:
-        if "name" in self.options:
-            raise ValueError("an option cannot be called `name`: that is the component's own")
-        return self
-
-    @property
-    def described(self) -> str:
-        """The name, or the class of the object, as messages show it."""
-        return self.name if self.name is not None else f"<{type(self.value).__name__} object>"
-
-    @property
-    def is_object(self) -> bool:
-        """Whether an object was handed over, so that no file can describe the part."""
-        return self.name is None
-
-    @property
-    def was_object(self) -> bool:
-        """Whether an object stands here or stood here when the experiment was written to a file."""
-        texts = (self.described, *(value for value in self.options.values() if isinstance(value, str)))
-        return self.is_object or any(text.startswith("<") and text.endswith(">") for text in texts)
-
-
-def _as_component(given: object) -> object:
-    """Accept a name, a table or an object where a component is expected."""
-    if isinstance(given, Component) or given is None:
-        return given
-    if isinstance(given, str):
-        if not given.strip():
-            raise ValueError("a name cannot be empty")
-        return Component(name=given)
-    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
-        return Component(name=given["name"], options={k: v for k, v in given.items() if k != "name"})
-    if isinstance(given, bool | int | float) or (isinstance(given, Mapping) and "name" in given):
-        raise ValueError(f"{given!r} is not a name, a table with a name, or an object")
-    return Component(value=given)
-
-
-def _component_to_plain(component: Component | None) -> object:
-    if component is None:
-        return None
-    if component.options:
-        return {"name": component.described, **component.options}
-    return component.described
-
-
-ComponentField = Annotated[
-    Component,
-    BeforeValidator(_as_component),
-    PlainSerializer(_component_to_plain),
-]
-
-
-def _as_tuple(given: object) -> object:
-    """Accept one name where a list is expected."""
-    return (given,) if isinstance(given, str) else given
-
-
-Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
 
 ExecutionMode = Literal["eager", "graph"]
 

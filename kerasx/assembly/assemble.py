@@ -21,13 +21,14 @@ from kerasx.assembly.objectives import (
     loss_component,
 )
 from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
+from kerasx.component import Component
 from kerasx.data.arrays import Dataset, as_dataset
 from kerasx.data.batches import training_batches, validation_batches
 from kerasx.data.labels import one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.data.sources import dataset_from_npz
 from kerasx.errors import UsageError
-from kerasx.experiment import Component, Experiment
+from kerasx.experiment import Experiment
 from kerasx.training.distribution import distribution_scope
 from kerasx.training.task import TrainingTask
 

@@ -9,8 +9,9 @@ import keras
 from pydantic import BaseModel, ValidationError
 
 from kerasx.assembly.resolve import Found, Resolver, refuse_options
+from kerasx.component import Component
 from kerasx.errors import PluginError, UsageError, one_line, suggestion
-from kerasx.experiment import Component, Experiment
+from kerasx.experiment import Experiment
 from kerasx.references import user_code_error
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.distribution import is_distributed

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
+from kerasx.component import Component
 from kerasx.data.signature import Signature, tensor_info
 from kerasx.errors import UsageError, one_line
-from kerasx.experiment import Component
 from kerasx.references import user_code_error
 
 

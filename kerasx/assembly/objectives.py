@@ -10,10 +10,11 @@ import keras
 from kerasx.assembly.keras_names import KerasNames
 from kerasx.assembly.resolve import Resolver, make, objective, refuse_options
 from kerasx.builtins.losses import SumSquaredError
+from kerasx.component import Component
 from kerasx.data.labels import needs_one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
-from kerasx.experiment import Component, Experiment
+from kerasx.experiment import Experiment
 
 # The article's loss is the default for the article's own job only: elsewhere it would be a guess.
 ARTICLE_JOB = ("mlp", "mnist")

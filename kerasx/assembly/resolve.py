@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.assembly.keras_names import KerasNames
+from kerasx.component import Component
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line, suggestion
-from kerasx.experiment import Component
 from kerasx.references import References, is_reference, user_code_error
 from kerasx.registry import Registration, Registry
 
