@@ -50,6 +50,11 @@ def step(model, data):
     return model.compute_metrics(x, y, y_pred, sample_weight)
 
 
+def printing_step(model, data):
+    print("from the step")
+    return step(model, data)
+
+
 def failing_step(model, data):
     raise RuntimeError("on purpose")
 
@@ -101,6 +106,13 @@ def test_own_functions_as_model_data_loss_metric_and_step_in_one_command(here: P
     assert all(len(values) == 2 for values in shown["history"].values())
     assert "step: mine.py:step" in result.stderr
     assert Path(shown["run"]).parent == Path("runs")
+
+
+def test_json_is_one_document_whatever_a_step_prints(here: Path) -> None:
+    """What user code prints goes to standard error."""
+    result = kerasx("train", *SMALL, "--strategy", "mine.py:printing_step", "--execution", "eager", "--json")
+    assert json.loads(result.stdout)["strategy"] == "mine.py:printing_step"
+    assert "from the step" in result.stderr
 
 
 def test_npz_data_then_evaluate_predict_and_export(here: Path) -> None:

@@ -20,6 +20,8 @@ start_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kerasx.runs.isolation import isolated  # noqa: E402
+
 RNG = np.random.RandomState(3)
 X = RNG.randn(72, 5).astype("float32")
 Y = (X.sum(axis=1) > 0).astype("int64")
@@ -350,3 +352,42 @@ def test_a_model_keeps_no_execution_from_a_run(engine: kerasx.Engine) -> None:
     model = small_model()
     assert engine.train(**FIELDS, model=model, execution="eager").execution == "eager"
     assert engine.train(**FIELDS, model=model).execution == "graph"
+
+
+CUSTOM_LAYER = """
+import keras
+
+
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def build():
+    return keras.Sequential([keras.Input((5,)), Scale(), keras.layers.Dense(2)])
+"""
+
+
+def test_a_model_with_a_users_class_is_used_after_its_run(engine: kerasx.Engine, tmp_path: Path) -> None:
+    """Keras's safe mode loads no class of a user's: the model is rebuilt from its reference."""
+    (tmp_path / "own.py").write_text(CUSTOM_LAYER)
+    run = engine.train(**FIELDS, model=f"{tmp_path}/own.py:build")
+    assert engine.evaluate(run, dataset=DATA) == pytest.approx(run.evaluation, rel=1e-6)
+    with pytest.raises(kerasx.UsageError, match="handed over as an object"):
+        engine.predict(run, X)
+    np.savez(tmp_path / "own.npz", **DATA)
+    run = engine.train(**{**FIELDS, "dataset": f"{tmp_path}/own.npz"}, model=f"{tmp_path}/own.py:build")
+    assert engine.predict(run, X).shape == (72, 2)
+    engine.export(run, tmp_path / "m.weights.h5")
+
+
+def test_libraries_stay_loaded_whose_folder_a_reference_added(engine: kerasx.Engine) -> None:
+    """A `.venv` in the project's folder is not forgotten with the user's own modules."""
+    folder = Path(keras.__file__).parents[3]
+    with isolated(0):
+        sys.path.insert(0, str(folder))
+    assert sys.modules["keras"] is keras
+    assert sys.modules["tensorflow"] is tf

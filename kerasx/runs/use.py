@@ -43,6 +43,7 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
             # Named here and now, so its path starts from here, not from where the run was started.
             given = experiment.with_values(dataset=dataset).dataset
             values["dataset"] = load_dataset(given, Resolver(registry))
+            experiment = experiment.with_values(dataset=values["dataset"])
         # What was handed over as an object comes back with the model, which was saved compiled.
         compiled = experiment.loss is None or any(
             each.was_object for each in (experiment.loss, *(experiment.metrics or ()))
@@ -142,6 +143,11 @@ def _model(
         raise UsageError(
             f"The model of {directory.name} was handed over as an object that cannot be saved whole: build it"
             f" and load {weights}."
+        )
+    if experiment.dataset.was_object and not experiment.dataset.is_object:
+        raise UsageError(
+            f"The model of {directory.name} has to be rebuilt for its data, which was handed over as an"
+            " object and is in no file."
         )
     dataset = load_dataset(experiment.dataset, resolver)
     model = build_model(experiment.model, dataset.signature, resolver)
