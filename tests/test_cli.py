@@ -247,7 +247,7 @@ BAD: list[tuple[tuple[str, ...], int, tuple[str, ...]]] = [
     (("--optimizer", "adamm"), 2, ("adamm", "adam")),
     (("--set", "optimizer.momentun=0.9"), 2, ("momentun", "momentum")),
     (("--learning-rate", "-1"), 2, ("learning_rate", "greater than 0")),
-    (("--learning-rate", "much"), 2, ("--learning-rate",)),
+    (("--learning-rate", "much"), 2, ("Invalid value for '--learning-rate'",)),
     (("--epochs", "0"), 2, ("epochs", "0")),
     (("--batch-size", "0"), 2, ("batch_size", "0")),
     (("--seed", "-1"), 2, ("seed", "-1")),
