@@ -29,8 +29,9 @@ from kerasx.specs import (
 
 if TYPE_CHECKING:
     from kerasx.component import Component
-    from kerasx.data.arrays import Arrays, Dataset
+    from kerasx.data.arrays import Arrays
     from kerasx.data.batches import Batches
+    from kerasx.data.dataset import Dataset
     from kerasx.data.order import batch_order
     from kerasx.data.signature import LabelInfo, Signature, TensorInfo
     from kerasx.digest import weights_digest
@@ -102,7 +103,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "kerasx.data.arrays": ("Arrays", "Dataset"),
+    "kerasx.data.arrays": ("Arrays",),
+    "kerasx.data.dataset": ("Dataset",),
     "kerasx.data.batches": ("Batches",),
     "kerasx.data.order": ("batch_order",),
     "kerasx.data.signature": ("LabelInfo", "Signature", "TensorInfo"),
@@ -128,7 +130,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 # Modules that import Keras, which has to be started quietly and on TensorFlow first.
-_NEEDS_TENSORFLOW = ("kerasx.data.arrays", "kerasx.data.batches", "kerasx.training")
+_NEEDS_TENSORFLOW = ("kerasx.data.arrays", "kerasx.data.batches", "kerasx.data.dataset", "kerasx.training")
 
 
 def __getattr__(name: str) -> object:

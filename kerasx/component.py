@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
 
 
 class Component(BaseModel):
@@ -79,9 +88,80 @@ ComponentField = Annotated[
 ]
 
 
+# One component, or one for each output in the structure in which the model returns them.
+Tree: TypeAlias = "Component | tuple[Tree | None, ...] | dict[str, Tree]"
+
+# How TOML, which has no null, writes that an output of a list has no loss or no metric.
+_NONE = "none"
+
+
+def components_of(value: object) -> list[Component]:
+    """The components in a field of an experiment, in order; anything else is passed over."""
+    if isinstance(value, Component):
+        return [value]
+    if not isinstance(value, tuple | dict):
+        return []
+    parts = value.values() if isinstance(value, dict) else value
+    return [component for part in parts for component in components_of(part)]
+
+
+def _as_tree(given: object) -> Tree | None:
+    """Accept a component, or a list or table of them, one for each output."""
+    if given is None or isinstance(given, Component):
+        return given
+    if isinstance(given, list | tuple):
+        return tuple(None if each == _NONE else _as_tree(each) for each in given)
+    if isinstance(given, Mapping) and given and "name" not in given:
+        return {str(key): part for key, each in given.items() if (part := _as_tree(each)) is not None}
+    component = _as_component(given)
+    assert isinstance(component, Component)
+    return component
+
+
+def _as_trees(given: object) -> object:
+    """Accept one name where a list is expected."""
+    return _as_tree((given,) if isinstance(given, str | Component) else given)
+
+
+def _tree_to_plain(tree: Tree | None) -> object:
+    if isinstance(tree, tuple):
+        return [_NONE if part is None else _tree_to_plain(part) for part in tree]
+    if isinstance(tree, dict):
+        return {key: _tree_to_plain(part) for key, part in tree.items()}
+    return _component_to_plain(tree)
+
+
+def _as_rate(given: object) -> object:
+    """Accept a positive number, or a schedule: its name, a table with its name, or an object."""
+    if given is None or isinstance(given, Component):
+        return given
+    if isinstance(given, bool) or (isinstance(given, str) and _is_number(given)):
+        raise ValueError("Input should be a number, or a learning-rate schedule")
+    if isinstance(given, int | float | np.number):
+        if not (given > 0 and np.isfinite(given)):
+            raise ValueError("Input should be a finite number greater than 0")
+        return float(given)
+    return _as_component(given)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _rate_to_plain(rate: float | Component | None) -> object:
+    return _component_to_plain(rate) if isinstance(rate, Component) else rate
+
+
 def _as_tuple(given: object) -> object:
     """Accept one name where a list is expected."""
     return (given,) if isinstance(given, str) else given
 
 
 Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
+TreeField = Annotated[Any, BeforeValidator(_as_tree), PlainSerializer(_tree_to_plain)]
+TreesField = Annotated[Any, BeforeValidator(_as_trees), PlainSerializer(_tree_to_plain)]
+RateField = Annotated[float | Component | None, PlainValidator(_as_rate), PlainSerializer(_rate_to_plain)]

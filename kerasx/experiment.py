@@ -17,7 +17,15 @@ from pydantic import (
     ValidationError,
 )
 
-from kerasx.component import Component, ComponentField, Components
+from kerasx.component import (
+    Component,
+    ComponentField,
+    Components,
+    RateField,
+    TreeField,
+    TreesField,
+    components_of,
+)
 from kerasx.errors import UsageError, suggestion
 
 ExecutionMode = Literal["eager", "graph"]
@@ -32,12 +40,21 @@ class Experiment(BaseModel):
     Attributes:
         model: A registered model, a function by reference, or a `keras.Model`.
         dataset: A registered data set, an `.npz` file, a function by reference, or arrays.
-        loss: None takes that of a compiled model, or the article's for the article's model and data.
-        metrics: None takes those of a compiled model, or `accuracy` where labels and outputs fit one.
+        loss: One, or a list or table with one for each output. None takes that of a compiled model, or
+            the article's for the article's model and data.
+        loss_weights: Factors of the losses, in the structure of `loss`.
+        metrics: A list, or a list or table of lists with one for each output. None takes those of a
+            compiled model, or `accuracy` where labels and outputs fit one.
+        weighted_metrics: The same, of metrics that sample and class weights weigh.
         optimizer: None takes that of a compiled model, or `sgd`.
-        learning_rate: None leaves the optimizer's own.
+        learning_rate: A number, or a schedule by its Keras name or reference; None leaves the
+            optimizer's own.
+        class_weight: Weight of each class's rows in training; 1 for those that are not named.
         epochs: How often the data is gone through.
-        batch_size: Rows a batch.
+        batch_size: Rows a batch; a pipeline brings batches of its own.
+        validation_split: Share of the training rows, taken from their end, to validate on in place of
+            the data set's own validation rows.
+        shuffle: Whether each epoch has its own order of rows (of batches, for a PyDataset).
         seed: Of initial weights, batch order and random streams.
         strategy: A registered strategy, or a step, a loop or a `StepStrategy` by reference.
         execution: `eager` or `graph`; None takes the strategy's default.
@@ -53,12 +70,19 @@ class Experiment(BaseModel):
 
     model: ComponentField = Component(name="mlp")
     dataset: ComponentField = Component(name="mnist")
-    loss: ComponentField | None = None
-    metrics: Components | None = None
+    loss: TreeField = None
+    loss_weights: float | tuple[float, ...] | dict[str, float] | None = None
+    metrics: TreesField = None
+    weighted_metrics: TreesField = None
     optimizer: ComponentField | None = None
-    learning_rate: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
+    learning_rate: RateField = None
+    class_weight: (
+        dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None
+    ) = None
     epochs: Annotated[int, Field(ge=1, strict=True)] = 10
     batch_size: Annotated[int, Field(ge=1, strict=True)] = 32
+    validation_split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    shuffle: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     strategy: ComponentField = Component(name="custom-step")
     execution: ExecutionMode | None = None
@@ -124,9 +148,7 @@ class Experiment(BaseModel):
         """The fields in which objects stand, which no file can describe."""
         found = []
         for name in type(self).model_fields:
-            value = getattr(self, name)
-            parts = value if isinstance(value, tuple) else (value,)
-            components = [part for part in parts if isinstance(part, Component)]
+            components = components_of(getattr(self, name))
             if any(part.is_object or _holds_objects(part.options) for part in components):
                 found.append(name)
         return found
@@ -175,12 +197,15 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         if table is not None and "learning_rate" in table:
             result["optimizer"] = {key: value for key, value in table.items() if key != "learning_rate"}
     for key, value in over.items():
-        below = _as_table(result.get(key, _default(key)))
-        if isinstance(value, Mapping) and "name" not in value and below is not None:
-            result[key] = {**below, **value}
-        else:
-            result[key] = value
+        result[key] = _laid_over(result.get(key, _default(key)), value)
     return result
+
+
+def _laid_over(below: object, over: object) -> object:
+    table = _as_table(below)
+    if not isinstance(over, Mapping) or "name" in over or table is None:
+        return over
+    return table | {key: _laid_over(table.get(key), value) for key, value in over.items()}
 
 
 def _as_table(value: object) -> dict[str, Any] | None:

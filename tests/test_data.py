@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasx import Arrays, Batches, Dataset, LabelInfo, UsageError, batch_order
-from kerasx.data.arrays import as_dataset
 from kerasx.data.batches import training_batches, validation_batches
+from kerasx.data.dataset import as_dataset
 from kerasx.data.labels import needs_one_hot, one_hot
 from kerasx.data.signature import TensorInfo, label_info
 
@@ -75,7 +75,7 @@ def test_the_dataset_that_fit_iterates_follows_the_position() -> None:
 def test_validation_keeps_the_order_of_the_rows_and_a_limit_counts_batches() -> None:
     assert rows_of(validation_batches(Arrays(X, Y), 3).epoch(5)) == X.tolist()
     batches = training_batches(Arrays(np.arange(9)), 2, seed=1, limit=2)
-    assert (len(batches), batches.rows) == (2, 4)
+    assert (len(batches), batches.steps, sum(len(x) for (x,) in batches)) == (2, 2, 4)
     assert rows_of(batches.epoch(0)) == batch_order(1, 0, 9).tolist()[:4]
     assert len(rows_of(Batches(Arrays(np.arange(3)), 2, limit=9))) == 3
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerasx import Arrays, Dataset, UsageError
-from kerasx.data.arrays import as_dataset
+from kerasx.data.dataset import as_dataset
 from kerasx.data.sources import dataset_from_npz, load_npz
 
 X = np.arange(14, dtype=np.float32).reshape(7, 2)

@@ -160,7 +160,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(key: str, near: str) -> Non
         ("batch_size", 0),
         ("seed", -1),
         ("seed", 2**32),
-        ("learning_rate", "fast"),
+        ("learning_rate", "0.1"),
         ("learning_rate", 0),
         ("learning_rate", -0.1),
         ("learning_rate", float("nan")),
@@ -187,7 +187,7 @@ def test_a_wrong_value_is_named_with_its_key(key: str, value: object) -> None:
 
 def test_every_wrong_field_is_named_at_once() -> None:
     message = refused({"epochs": 0, "sed": 1, "metrics": ["accuracy", 3]})
-    for part in ("`epochs` is 0", "`sed`. Did you mean `seed`", "`metrics.1` is 3"):
+    for part in ("`epochs` is 0", "`sed`. Did you mean `seed`", "`metrics` is", "3 is not a name"):
         assert part in message
 
 

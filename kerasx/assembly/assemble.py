@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,22 +10,19 @@ import numpy as np
 
 from kerasx.assembly.choose import ChosenStrategy, choose_strategy, settle_execution
 from kerasx.assembly.compiling import compile_model, loss_for, objectives_for
+from kerasx.assembly.label_checks import check_labels, encodes_labels
 from kerasx.assembly.model import build_model, built, load_weights
-from kerasx.assembly.objectives import (
-    ACCURACY,
-    DEFAULT_OPTIMIZER,
-    Objectives,
-    check_labels,
-    encodes_labels,
-    loss_component,
-)
+from kerasx.assembly.objectives import ACCURACY, Objectives, loss_component
+from kerasx.assembly.optimizers import DEFAULT_OPTIMIZER
+from kerasx.assembly.outputs import outputs_of
 from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
 from kerasx.component import Component
-from kerasx.data.arrays import Dataset, as_dataset
 from kerasx.data.batches import training_batches, validation_batches
-from kerasx.data.labels import one_hot
+from kerasx.data.dataset import Dataset, as_dataset
+from kerasx.data.labels import class_weighted, one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.data.sources import dataset_from_npz
+from kerasx.data.streams import Stream
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.training.distribution import distribution_scope
@@ -93,6 +89,9 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     notes: list[str] = []
     chosen = choose_strategy(experiment.strategy, resolver)
     dataset = load_dataset(experiment.dataset, resolver)
+    notes += _told_of(dataset, experiment)
+    if experiment.validation_split is not None:
+        dataset = dataset.split(experiment.validation_split)
     model = build_model(experiment.model, dataset.signature, resolver)
     _check_precision(experiment, model)
     brings_objectives = bool(model.compiled)
@@ -103,7 +102,7 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     if experiment.initial_weights is not None:
         load_weights(model, resolver.references.path(str(experiment.initial_weights)))
 
-    loss = loss_for(experiment, model, signature, resolver)
+    loss = loss_for(experiment, model, outputs_of(model, signature), resolver)
     if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
         dataset = _with_one_hot(dataset, signature)
         signature = replace(dataset.signature, outputs=signature.outputs)
@@ -111,10 +110,12 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
             f"labels are encoded as one-hot rows {signature.labels.described}, once, for all strategies"
         )
     check_labels(loss, signature)
+    if experiment.class_weight:
+        dataset = class_weighted(dataset, experiment.class_weight)
 
     execution = settle_execution(experiment, chosen, model)
     objectives = objectives_for(
-        experiment, model, loss, signature, resolver, own_step=chosen.has_own_step(model)
+        experiment, model, loss, outputs_of(model, signature), resolver, own_step=chosen.has_own_step(model)
     )
     notes += [*objectives.notes, *compile_model(experiment, model, objectives, execution)]
     # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
@@ -126,7 +127,13 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         notes.append("no validation: the data set has no test rows")
     task = TrainingTask(
         model=model,
-        batches=training_batches(dataset.train, experiment.batch_size, experiment.seed, batch_limit),
+        batches=training_batches(
+            dataset.train,
+            experiment.batch_size,
+            experiment.seed,
+            shuffle=experiment.shuffle,
+            limit=batch_limit,
+        ),
         validation=None
         if dataset.validation is None
         else validation_batches(dataset.validation, experiment.batch_size, batch_limit),
@@ -140,25 +147,18 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     return Assembly(complete, task, chosen, dataset, resolver, brought_execution, notes)
 
 
-def make_callbacks(assembly: Assembly, run_directory: Path | None) -> list[keras.callbacks.Callback]:
-    """The callbacks of the experiment; those with a parameter `run_directory` are told it.
-
-    Raises:
-        UsageError: There is no such callback, or it is none.
-        PluginError: The plugin that provides it fails.
-    """
-    made = []
-    for component in assembly.experiment.callbacks:
-        found = assembly.resolver.find("callback", component)
-        callback = found.value
-        if not isinstance(callback, keras.callbacks.Callback) and callable(callback):
-            callback = make(found, "callback", {"run_directory": run_directory})
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise UsageError(
-                f"The callback `{component.described}` is {type(callback).__name__}, not a callback."
-            )
-        made.append(callback)
-    return made
+def _told_of(dataset: Dataset, experiment: Experiment) -> list[str]:
+    """What the data brings that the experiment does not decide."""
+    notes = []
+    if isinstance(dataset.train, Stream):
+        notes.append(
+            "the data is a pipeline: its batches and their rows are its own, and it has no digest"
+            if isinstance(dataset.train.source, keras.utils.PyDataset)
+            else "the data is a pipeline: its batches and their order are its own, and it has no digest"
+        )
+    if experiment.validation_split is not None and dataset.validation is not None:
+        notes.append("validation_split: the data set's own validation rows are left aside")
+    return notes
 
 
 def _check_precision(experiment: Experiment, model: keras.Model) -> None:

@@ -8,23 +8,22 @@ from typing import Any
 import keras
 
 from kerasx.assembly.objectives import (
-    DEFAULT_OPTIMIZER,
     Objectives,
+    default_metrics,
     loss_component,
     make_loss,
     make_metrics,
-    make_optimizer,
-    set_learning_rate,
 )
+from kerasx.assembly.optimizers import DEFAULT_OPTIMIZER, make_optimizer, set_learning_rate
+from kerasx.assembly.outputs import Outputs
 from kerasx.assembly.resolve import Resolver
-from kerasx.data.signature import Signature
 from kerasx.errors import UsageError, one_line
 from kerasx.experiment import Experiment
 from kerasx.references import user_code_error
 from kerasx.training.execution import Execution
 
 
-def loss_for(experiment: Experiment, model: keras.Model, signature: Signature, resolver: Resolver) -> Any:
+def loss_for(experiment: Experiment, model: keras.Model, outputs: Outputs, resolver: Resolver) -> Any:
     """The loss that the experiment names, that a compiled model brought, or the article's.
 
     Raises:
@@ -32,14 +31,14 @@ def loss_for(experiment: Experiment, model: keras.Model, signature: Signature, r
     """
     if experiment.loss is None and model.compiled:
         return model.loss
-    return make_loss(loss_component(experiment), signature, resolver)
+    return make_loss(loss_component(experiment), outputs, resolver)
 
 
 def objectives_for(
     experiment: Experiment,
     model: keras.Model,
     loss: Any,
-    signature: Signature,
+    outputs: Outputs,
     resolver: Resolver,
     *,
     own_step: bool,
@@ -51,14 +50,26 @@ def objectives_for(
     """
     if model.compiled and experiment.optimizer is None:
         optimizer = model.optimizer
-        set_learning_rate(optimizer, experiment.learning_rate)
+        set_learning_rate(optimizer, experiment.learning_rate, resolver)
     else:
         component = experiment.optimizer or DEFAULT_OPTIMIZER
         optimizer = make_optimizer(component, experiment.learning_rate, resolver)
-    if model.compiled and experiment.metrics is None:
-        return Objectives(optimizer, loss, None)
-    metrics, notes = make_metrics(experiment.metrics, signature, resolver, own_step=own_step)
-    return Objectives(optimizer, loss, metrics, tuple(notes))
+    weighted: Any = None
+    notes: list[str] = []
+    if experiment.weighted_metrics is not None:
+        weighted, notes = make_metrics(experiment.weighted_metrics, outputs, resolver)
+    if experiment.metrics is not None:
+        metrics, said = make_metrics(experiment.metrics, outputs, resolver)
+    elif model.compiled:
+        metrics, said = None, []
+    elif weighted:
+        metrics, said = [], []
+    else:
+        metrics, said = default_metrics(outputs, resolver, own_step=own_step)
+    if isinstance(experiment.loss_weights, dict) and not outputs.is_one:
+        for name in experiment.loss_weights:
+            outputs.part(name, "loss weights")
+    return Objectives(optimizer, loss, metrics, weighted, (*said, *notes))
 
 
 def compile_model(
@@ -74,10 +85,11 @@ def compile_model(
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if model.compiled and experiment.loss is None and experiment.metrics is None:
+        asked = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        if model.compiled and all(getattr(experiment, name) is None for name in asked):
             _change(model, objectives.optimizer, execution)
         else:
-            _compile(model, objectives, execution)
+            _compile(model, objectives, experiment.loss_weights, execution)
     return [str(each.message).strip() for each in caught]
 
 
@@ -95,7 +107,7 @@ def _change(model: keras.Model, optimizer: Any, execution: Execution) -> None:
     model.make_predict_function(force=True)
 
 
-def _compile(model: keras.Model, objectives: Objectives, execution: Execution) -> None:
+def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, execution: Execution) -> None:
     brought: dict[str, Any] = {}
     if model.compiled:
         try:
@@ -105,14 +117,20 @@ def _compile(model: keras.Model, objectives: Objectives, execution: Execution) -
                 "The model was compiled with objects that Keras cannot write down, so that its loss or"
                 f" metrics cannot be replaced: {one_line(error)}. Compile it with what you want."
             ) from error
+
+    def or_brought(name: str, asked: Any) -> Any:
+        return brought.get(name) if asked is None else asked
+
+    if isinstance(loss_weights, tuple):
+        loss_weights = list(loss_weights)
     try:
         model.compile(
             optimizer=objectives.optimizer,
             loss=objectives.loss,
-            loss_weights=brought.get("loss_weights"),
+            loss_weights=or_brought("loss_weights", loss_weights),
             # None rather than an empty list, which makes Keras ask for results that nobody measures.
-            metrics=(brought.get("metrics") if objectives.metrics is None else objectives.metrics) or None,
-            weighted_metrics=brought.get("weighted_metrics"),
+            metrics=or_brought("metrics", objectives.metrics) or None,
+            weighted_metrics=or_brought("weighted_metrics", objectives.weighted_metrics) or None,
             run_eagerly=execution.eager,
             jit_compile=execution.jit,
         )

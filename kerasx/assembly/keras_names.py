@@ -1,4 +1,4 @@
-"""Keras's own losses, metrics and optimizers by name, in any spelling Keras or people use."""
+"""Keras's own losses, metrics, optimizers and callbacks by name, as Keras or people spell them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class KerasNames:
     """The public classes of one Keras module.
 
     Attributes:
-        module: `keras.losses`, `keras.metrics` or `keras.optimizers`.
+        module: `keras.losses`, `keras.metrics`, `keras.optimizers`, its `schedules` or `keras.callbacks`.
         base: The class they derive from.
     """
 
@@ -27,7 +27,7 @@ class KerasNames:
         try:
             # Short names are Keras's own table, which answers with a function or an instance.
             answer = self.module.get(name.lower())
-        except (ValueError, TypeError):
+        except (AttributeError, ValueError, TypeError):
             return None
         long_name = getattr(answer, "__name__", type(answer).__name__)
         return classes.get(_folded(long_name))

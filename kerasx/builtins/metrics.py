@@ -34,8 +34,10 @@ def accuracy(signature: Signature, name: str = "accuracy") -> keras.metrics.Metr
     label_rank = len(labels.shape) - (len(labels.shape) > 1 and labels.shape[-1] == 1)
     output_rank = len(outputs.shape) - (len(outputs.shape) > 1 and units == 1)
     if units == 1 and label_rank == output_rank:
-        if labels.integral and labels.minimum >= 0 and labels.maximum <= 1:
+        if labels.integral and not labels.minimum < 0 and not labels.maximum > 1:
             return keras.metrics.BinaryAccuracy(name=name)
+        if not labels.known:
+            raise UsageError(_not_known(given))
         raise UsageError(
             f"The metric `accuracy` does not fit {given}: a single output is measured against labels 0"
             f" and 1, and these go from {labels.minimum:g} to {labels.maximum:g}. For a regression name"
@@ -44,14 +46,23 @@ def accuracy(signature: Signature, name: str = "accuracy") -> keras.metrics.Metr
     if units > 1 and labels.one_hot and labels.shape[1:] == outputs.shape[1:]:
         return keras.metrics.CategoricalAccuracy(name=name)
     if units > 1 and labels.integral and label_rank == output_rank - 1:
-        if labels.minimum >= 0 and labels.maximum < units:
+        if not labels.minimum < 0 and not labels.maximum >= units:
             return keras.metrics.SparseCategoricalAccuracy(name=name)
         raise UsageError(
             f"The metric `accuracy` does not fit {given}: the labels go from {labels.minimum:g} to"
             f" {labels.maximum:g}, and the model has outputs for the classes 0 to {units - 1}."
         )
+    if not labels.known and labels.shape[1:] == outputs.shape[1:]:
+        raise UsageError(_not_known(given))
     raise UsageError(
         f"The metric `accuracy` does not fit {given}. It takes class numbers [batch] or one-hot rows"
         " [batch, classes] against outputs [batch, classes], or labels 0 and 1 against one output."
         " (A model that returns the arg-max of its outputs cannot be measured: return the outputs.)"
+    )
+
+
+def _not_known(given: str) -> str:
+    return (
+        f"Which accuracy fits {given} depends on the labels' values, which a pipeline does not tell before it"
+        " runs: name `binary_accuracy` or `categorical_accuracy`."
     )

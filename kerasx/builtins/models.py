@@ -30,6 +30,11 @@ def mlp(signature: Signature, hidden: Sequence[int] = (256, 128), outputs: int |
             "The model `mlp` takes one input and one label tensor, and the data has another structure."
             " Name a model of your own: --model path/file.py:build"
         )
+    if outputs is None and labels.numbers and not labels.known:
+        raise UsageError(
+            "How many classes a pipeline's labels speak of is not known before it runs: say how many outputs"
+            " the model has (--set model.outputs=10)."
+        )
     if outputs is None:
         outputs = labels.classes or (labels.shape[-1] if len(labels.shape) > 1 else None) or 1
     return keras.Sequential(

@@ -68,13 +68,13 @@ _OPTIONS: dict[str, Any] = {
         Path | None, _option("--initial-weights", "Start from a .weights.h5 or .keras file.")
     ],
     "callback": Annotated[
-        list[str] | None, _option("--callback", "Registered callback or reference; repeatable.")
+        list[str] | None, _option("--callback", "Registered or Keras callback, or reference; repeatable.")
     ],
     "set": Annotated[
         list[str] | None,
         _option(
             "--set",
-            "key=value for the rest, such as optimizer.momentum=0.9 or model.hidden=[64,32].",
+            "key=value for the rest, such as optimizer.momentum=0.9 or validation_split=0.1.",
             metavar="KEY=VALUE",
         ),
     ],
@@ -117,35 +117,34 @@ def _experiment(given: dict[str, Any]) -> Any:
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """`key=value` texts as a table; `a.b=1` sets an option of the component `a`.
+    """`key=value` texts as a table; `a.b=1` sets an option of the component `a`, at any depth.
 
     Values are read as TOML (numbers, booleans, lists, tables); anything else is text.
 
     Raises:
-        UsageError: A text has no `=`, or a key has more than two parts.
+        UsageError: A text has no `=`, or names a key that experiments do not have.
     """
+    from kerasx.experiment import Experiment
+
     result: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        parts = [part.strip() for part in key.split(".")]
-        if not equals or not all(parts) or len(parts) > 2:
+        *above, last = parts = [part.strip() for part in key.split(".")]
+        if not equals or not all(parts):
             raise UsageError(f"--set {setting}: write key=value, or component.option=value.")
-        from kerasx.experiment import Experiment
-
         if parts[0] not in Experiment.model_fields:
             raise UsageError(
                 f"--set {setting}: there is no key `{parts[0]}`."
                 f" {suggestion(parts[0], Experiment.model_fields, what='keys')}"
             )
-        value = _toml_value(text)
-        if len(parts) == 1:
-            below = result.get(parts[0])
-            result[parts[0]] = {**below, "name": value} if isinstance(below, dict) else value
-        else:
-            table = result.setdefault(parts[0], {})
-            if not isinstance(table, dict):
-                result[parts[0]] = table = {"name": table}
-            table[parts[1]] = value
+        table = result
+        for part in above:
+            below = table.setdefault(part, {})
+            if not isinstance(below, dict):
+                table[part] = below = {"name": below}
+            table = below
+        value, below = _toml_value(text), table.get(last)
+        table[last] = {**below, "name": value} if isinstance(below, dict) else value
     return result
 
 

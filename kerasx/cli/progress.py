@@ -34,7 +34,7 @@ class LiveProgress(PlainProgress):
 
     async_safe = True  # Keras may call it from a thread, and need not wait for each step's logs
 
-    def __init__(self, out: Any, steps: int) -> None:
+    def __init__(self, out: Any, steps: int | None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         super().__init__(out)
@@ -54,13 +54,14 @@ class LiveProgress(PlainProgress):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start the display."""
-        self._progress.update(self._task, total=self._steps * self.params["epochs"])
+        total = None if self._steps is None else self._steps * self.params["epochs"]
+        self._progress.update(self._task, total=total)
         self._progress.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Name the epoch."""
         super().on_epoch_begin(epoch, logs)
-        self._base = epoch * self._steps
+        self._base = epoch * (self._steps or 0)
         self._progress.update(self._task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -31,7 +31,7 @@ class ConsoleReporter:
         if not self._quiet:
             self._console.print(text, style="dim")
 
-    def callbacks(self, steps: int) -> list[Any]:
+    def callbacks(self, steps: int | None) -> list[Any]:
         """The display that fits where the output goes."""
         if self._quiet:
             return []

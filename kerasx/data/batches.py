@@ -1,10 +1,13 @@
-"""The tf.data view of arrays: batches in the order of an epoch, gathered by row number."""
+"""The tf.data view of the data: batches in the order of an epoch."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -12,42 +15,63 @@ from keras import tree
 
 from kerasx.data.arrays import Arrays
 from kerasx.data.order import batch_order
+from kerasx.data.streams import Stream, as_batch
 
 Order = Callable[[int], npt.NDArray[np.int64]]
 
 
 class Batches:
-    """Batches of one set of arrays, epoch by epoch.
+    """Batches of one set of rows, epoch by epoch.
 
     The same object serves loops that ask for an epoch (`for batch in batches.epoch(3)`) and Keras's
     `fit`, which knows no epochs and iterates `dataset` again and again: there the order is that of
     `position`, read when an iterator is first asked for a batch.
 
     Args:
-        arrays: The rows.
-        batch_size: Rows a batch; the last one has those that are left.
-        order: Row numbers of an epoch; None leaves the rows as they are.
+        rows: Arrays, or a pipeline with batches of its own.
+        batch_size: Rows a batch of arrays; the last one has those that are left.
+        order: Row numbers of an epoch for arrays, batch numbers for a `PyDataset`; None leaves them as
+            they are. The order of a `tf.data.Dataset` is its own.
         limit: At most so many batches an epoch; None for all.
 
     Attributes:
         position: The epoch that `dataset` yields next, counted from 0.
-        rows: Rows an epoch.
-        batch_size: Rows a batch.
+        steps: Batches an epoch; None where a pipeline does not tell.
+        dataset: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of tensors.
     """
 
     def __init__(
-        self, arrays: Arrays, batch_size: int, order: Order | None = None, limit: int | None = None
+        self,
+        rows: Arrays | Stream,
+        batch_size: int,
+        order: Order | None = None,
+        limit: int | None = None,
     ) -> None:
         self.position = 0
-        self.batch_size = batch_size
-        self._order: Order = order or (lambda epoch: np.arange(arrays.rows, dtype=np.int64))
+        self._order = order
         self._limit = limit
-        self.rows = arrays.rows if limit is None else min(arrays.rows, limit * batch_size)
-        self.dataset: tf.data.Dataset = self._build(arrays)
+        if isinstance(rows, Arrays):
+            self.steps: int | None = -(-rows.rows // batch_size)
+            dataset = self._gathered(rows, batch_size)
+        else:
+            self.steps = rows.steps
+            dataset = self._streamed(rows)
+        if limit is not None:
+            dataset = dataset.take(limit)
+            self.steps = None if self.steps is None else min(self.steps, limit)
+        if self.steps is not None:
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
+        self.dataset: tf.data.Dataset = dataset.prefetch(tf.data.AUTOTUNE)
 
     def __len__(self) -> int:
-        """Batches an epoch."""
-        return -(-self.rows // self.batch_size)
+        """Batches an epoch.
+
+        Raises:
+            TypeError: A pipeline does not tell.
+        """
+        if self.steps is None:
+            raise TypeError("this pipeline does not tell how many batches it has")
+        return self.steps
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.dataset)
@@ -55,7 +79,7 @@ class Batches:
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """The batches of one epoch: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of tensors.
 
-        The batch axis is unknown in their signature, as it is in `fit`.
+        The batch axis is unknown in their signature, as it is in `fit`, unless a pipeline fixes it.
         """
         self.position = epoch
         return self.dataset
@@ -65,15 +89,16 @@ class Batches:
         """The `tf.TensorSpec` structure of a batch."""
         return self.dataset.element_spec
 
-    def _build(self, arrays: Arrays) -> tf.data.Dataset:
+    def _numbers(self, count: int) -> npt.NDArray[np.int64]:
+        """Rows or batches in the order of the epoch."""
+        return np.arange(count, dtype=np.int64) if self._order is None else self._order(self.position)
+
+    def _gathered(self, arrays: Arrays, batch_size: int) -> tf.data.Dataset:
         # tf.data knows no lists: as Keras does, they become tuples.
         tensors = tf.nest.map_structure(tf.convert_to_tensor, tree.lists_to_tuples(arrays.data))
 
-        def current_order() -> npt.NDArray[np.int64]:
-            return self._order(self.position)[: self.rows]
-
         def row_numbers(_: tf.Tensor) -> tf.data.Dataset:
-            numbers = tf.numpy_function(current_order, [], tf.int64)
+            numbers = tf.numpy_function(lambda: self._numbers(arrays.rows), [], tf.int64)
             return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(numbers, [None]))
 
         def gathered(numbers: tf.Tensor) -> Any:
@@ -83,18 +108,48 @@ class Batches:
         return (
             tf.data.Dataset.from_tensors(0)
             .flat_map(row_numbers)
-            .batch(self.batch_size)
+            .batch(batch_size)
             .map(gathered, num_parallel_calls=1)
-            .apply(tf.data.experimental.assert_cardinality(len(self)))
-            .prefetch(tf.data.AUTOTUNE)
         )
 
+    def _streamed(self, stream: Stream) -> tf.data.Dataset:
+        if isinstance(stream.source, keras.utils.PyDataset):
+            sequence = stream.source
+            dataset = tf.data.Dataset.from_generator(
+                lambda: self._of_sequence(sequence), output_signature=stream.specs
+            )
+        else:
+            dataset = stream.source
+            if dataset.element_spec != stream.specs:
+                dataset = dataset.map(lambda *parts: as_batch(parts, "the data"))
+        for change in stream.changes:
+            dataset = dataset.map(change)
+        return dataset
 
-def training_batches(arrays: Arrays, batch_size: int, seed: int, limit: int | None = None) -> Batches:
-    """Batches in the order of (seed, epoch)."""
-    return Batches(arrays, batch_size, lambda epoch: batch_order(seed, epoch, arrays.rows), limit)
+    def _of_sequence(self, sequence: keras.utils.PyDataset) -> Iterator[Any]:
+        """One epoch of a PyDataset, made by its number of workers, as threads."""
+        sequence.on_epoch_begin()
+        numbers = self._numbers(sequence.num_batches)[: self._limit].tolist()
+        ahead = max(1, min(sequence.max_queue_size, len(numbers)))
+        with ThreadPoolExecutor(max(1, sequence.workers)) as pool:
+            waiting = [pool.submit(sequence.__getitem__, number) for number in numbers[:ahead]]
+            for number in itertools.chain(numbers[ahead:], [None] * ahead):
+                batch = waiting.pop(0).result()
+                if number is not None:
+                    waiting.append(pool.submit(sequence.__getitem__, number))
+                yield as_batch(batch, "the data")
+        sequence.on_epoch_end()
 
 
-def validation_batches(arrays: Arrays, batch_size: int, limit: int | None = None) -> Batches:
+def training_batches(
+    rows: Arrays | Stream, batch_size: int, seed: int, *, shuffle: bool = True, limit: int | None = None
+) -> Batches:
+    """Batches in the order of (seed, epoch), or in that of the data."""
+    count = rows.rows if isinstance(rows, Arrays) else rows.steps
+    order = None if count is None or not shuffle else (lambda epoch: batch_order(seed, epoch, count))
+    return Batches(rows, batch_size, order, limit)
+
+
+def validation_batches(rows: Arrays | Stream, batch_size: int, limit: int | None = None) -> Batches:
     """Batches in the order of the rows."""
-    return Batches(arrays, batch_size, limit=limit)
+    return Batches(rows, batch_size, limit=limit)

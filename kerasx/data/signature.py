@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,8 +33,8 @@ class LabelInfo(TensorInfo):
     """Shape, dtype and values of one label tensor.
 
     Attributes:
-        minimum: Smallest value.
-        maximum: Largest value.
+        minimum: Smallest value; NaN where the values are not known.
+        maximum: Largest value; NaN where the values are not known.
         integral: Whether all values are whole numbers.
         one_hot: Whether the last axis, longer than one, holds a single 1 and else 0.
     """
@@ -44,14 +45,23 @@ class LabelInfo(TensorInfo):
     one_hot: bool
 
     @property
+    def known(self) -> bool:
+        """Whether the values were seen: those of a pipeline are not before it runs."""
+        return not math.isnan(self.minimum)
+
+    @property
+    def numbers(self) -> bool:
+        """Whether each label can be the number of a class: a whole number, one for each row."""
+        is_column = len(self.shape) == 1 or self.shape[-1] == 1
+        whole = self.integral and self.dtype.startswith(("int", "uint"))
+        return whole and is_column and not self.one_hot and not self.minimum < 0
+
+    @property
     def classes(self) -> int | None:
-        """How many classes the labels speak of; None where they are not classes."""
+        """How many classes the labels speak of; None where they are not classes, or not known."""
         if self.one_hot:
             return self.shape[-1]
-        is_column = len(self.shape) == 1 or self.shape[-1] == 1
-        if self.integral and self.minimum >= 0 and is_column and self.dtype.startswith(("int", "uint")):
-            return int(self.maximum) + 1
-        return None
+        return int(self.maximum) + 1 if self.numbers and self.known else None
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,9 @@ def joined(labels: LabelInfo, others: LabelInfo) -> LabelInfo:
     """What holds for two label arrays together; shape and dtype are those of the first."""
     return replace(
         labels,
-        minimum=min(labels.minimum, others.minimum),
-        maximum=max(labels.maximum, others.maximum),
+        # NumPy's, as they keep the NaN of values that are not known.
+        minimum=float(np.minimum(labels.minimum, others.minimum)),
+        maximum=float(np.maximum(labels.maximum, others.maximum)),
         integral=labels.integral and others.integral,
         one_hot=labels.one_hot and others.one_hot,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasx.data.arrays import Dataset, as_dataset
+from kerasx.data.dataset import KEYS, Dataset, as_dataset
 from kerasx.errors import UsageError, nearest
 
 
@@ -40,7 +40,20 @@ def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 def dataset_from_npz(path: Path) -> Dataset:
     """An `.npz` file with x_train, y_train and perhaps x_test, y_test and sample weights.
 
+    Several inputs, labels or weights are arrays `x_train_NAME`, `y_train_NAME` and so on, which become
+    dictionaries by name.
+
     Raises:
         UsageError: The file cannot be read, or its arrays do not fit.
     """
-    return as_dataset(load_npz(path), f"`{path}`")
+    parts: dict[str, Any] = {}
+    for name, array in load_npz(path).items():
+        key = next((key for key in KEYS if name.startswith(f"{key}_")), None)
+        if key is None:
+            parts.setdefault(name, array)
+            continue
+        table = parts.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"`{path}` has both `{key}` and `{name}`: name every part, or none.")
+        table[name.removeprefix(f"{key}_")] = array
+    return as_dataset(parts, f"`{path}`")

@@ -11,10 +11,10 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Take note of something that was chosen, and why."""
 
-    def callbacks(self, steps: int) -> list[Any]:
+    def callbacks(self, steps: int | None) -> list[Any]:
         """The Keras callbacks that show progress.
 
         Args:
-            steps: Training steps an epoch.
+            steps: Training steps an epoch; None where a pipeline does not tell.
         """
         ...

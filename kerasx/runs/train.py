@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasx.assembly.assemble import Assembly, assemble, make_callbacks
+from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, NonFiniteError, UsageError
@@ -59,12 +61,13 @@ def train(
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
     """Resolve everything and train one batch; see `Engine.dry_run`."""
-    with isolated(experiment.seed, experiment.precision):
+    with isolated(experiment.seed, experiment.precision), tempfile.TemporaryDirectory() as folder:
         assembly = assemble(experiment, Resolver(registry), batch_limit=1)
         task = assembly.task
         lines: list[str] = []
         task.model.summary(print_fn=lambda line, **_: lines.append(line))
-        task.epochs, task.callbacks = 1, make_callbacks(assembly, None)
+        task.epochs = 1
+        task.callbacks = make_callbacks(experiment.callbacks, assembly.resolver, Path(folder))
         with _kept(task.model):
             try:
                 history = _history(assembly)
@@ -117,10 +120,10 @@ def _train(
     log = RunLog(directory.path / LOG, task.epochs)
     task.callbacks = [
         counter,
-        *make_callbacks(assembly, directory.path),
+        *make_callbacks(experiment.callbacks, assembly.resolver, directory.path),
         EpochRecorder(directory),
         log,
-        *(reporter.callbacks(len(task.batches)) if reporter else []),
+        *(reporter.callbacks(task.batches.steps) if reporter else []),
         FiniteCheck(),
     ]
     _write_start(assembly, directory, command)

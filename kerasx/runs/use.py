@@ -12,7 +12,8 @@ import numpy as np
 from kerasx.assembly.assemble import assemble, load_dataset
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
-from kerasx.data.arrays import as_dataset
+from kerasx.data.arrays import Arrays, checked
+from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
 from kerasx.errors import KerasxError, UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
@@ -75,10 +76,10 @@ def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision):
         model = _model(directory, experiment, _resolver(directory, registry))
-        rows = as_dataset((x,), "The input")
-        built(model, rows.signature)
+        rows = checked(Arrays(x), "The input", "input")
+        built(model, Signature(rows.inputs))
         try:
-            return model.predict(rows.train.x, batch_size=experiment.batch_size, verbose=0)
+            return model.predict(rows.x, batch_size=experiment.batch_size, verbose=0)
         except Exception as error:
             raise UsageError(f"Prediction failed: {one_line(error)}") from error
 

@@ -54,7 +54,7 @@ class TrainingTask:
             model=self.model,
             verbose=0,
             epochs=self.epochs,
-            steps=len(self.batches),
+            steps=self.batches.steps,
         )
 
 

@@ -9,7 +9,7 @@ import keras
 
 
 def tensorboard(
-    run_directory: Path | None,
+    run_directory: Path,
     histogram_freq: int = 1,
     write_graph: bool = True,
     write_images: bool = False,
@@ -19,15 +19,13 @@ def tensorboard(
     """Log to `tensorboard/` in the run directory.
 
     Args:
-        run_directory: Of the run; None in a dry run, which keeps no files: then nothing is logged.
+        run_directory: Of the run.
         histogram_freq: Weight histograms every so many epochs; 0 for none.
         write_graph: Whether to log the graph of the step.
         write_images: Whether to log weights as images.
         update_freq: `epoch`, `batch`, or every so many batches.
         profile_batch: Batches to profile; 0 for none.
     """
-    if run_directory is None:
-        return keras.callbacks.Callback()
     return keras.callbacks.TensorBoard(
         log_dir=str(run_directory / "tensorboard"),
         histogram_freq=histogram_freq,

@@ -1,0 +1,98 @@
+"""Whether labels fit a loss or a metric, which Keras would compare with the wrong outputs and not say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasx.assembly.keras_names import KerasNames
+from kerasx.builtins.losses import SumSquaredError
+from kerasx.data.labels import needs_one_hot
+from kerasx.data.signature import LabelInfo, Signature, TensorInfo
+from kerasx.errors import UsageError
+
+# Keras losses that take class numbers, or labels of another length than the outputs.
+_NOT_ELEMENTWISE = ("SparseCategoricalCrossentropy", "CTC")
+
+
+def check_metric(metric: Any, signature: Signature) -> None:
+    """Refuse a metric of Keras's that would compare class numbers with outputs element by element."""
+    name = type(metric).__name__
+    compares = KerasNames(keras.losses, keras.losses.Loss).find(name.removeprefix("Root"))
+    is_keras = getattr(keras.metrics, name, None) is type(metric)
+    if not is_keras or compares is None or compares.__name__ in _NOT_ELEMENTWISE:
+        return
+    if needs_one_hot(signature.labels, signature.outputs):
+        raise UsageError(
+            f"The metric {name} compares labels and outputs element by element, and they have different"
+            f" shapes: labels {signature.labels.described}, outputs {signature.outputs.described}. Encode the"
+            " labels (--set labels=one-hot) or name another metric."
+        )
+
+
+def encodes_labels(loss: Any, labels: Any, outputs: Any) -> bool:
+    """Whether a Keras loss would compare class numbers with outputs element by element."""
+    keras_class = _keras_class(loss)
+    return (
+        keras_class is not None
+        and keras_class.__name__ not in _NOT_ELEMENTWISE
+        and needs_one_hot(labels, outputs)
+    )
+
+
+def _keras_class(loss: Any) -> type | None:
+    """The class of Keras's own losses, given as object, function or name; None for any other."""
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss) if getattr(keras.losses, type(loss).__name__, None) is type(loss) else None
+    names = KerasNames(keras.losses, keras.losses.Loss)
+    if isinstance(loss, str):
+        return names.find(loss)
+    is_keras = getattr(loss, "__module__", "").partition(".")[0] == "keras"
+    return names.find(loss.__name__) if is_keras and hasattr(loss, "__name__") else None
+
+
+def check_labels(loss: Any, signature: Signature) -> None:
+    """Refuse labels that the loss would accept and compare with the wrong outputs.
+
+    Raises:
+        UsageError: Labels and outputs do not fit.
+    """
+    labels, outputs = signature.labels, signature.outputs
+    keras_class = SumSquaredError if isinstance(loss, SumSquaredError) else _keras_class(loss)
+    if keras_class is None or not isinstance(labels, LabelInfo) or not isinstance(outputs, TensorInfo):
+        return
+    name = keras_class.__name__
+    units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
+    takes_numbers = keras_class in (keras.losses.SparseCategoricalCrossentropy, SumSquaredError)
+    if takes_numbers and units is not None and units > 1 and _is_column_of(labels, outputs):
+        if not labels.integral or labels.minimum < 0 or labels.maximum >= units:
+            raise UsageError(
+                f"The labels go from {labels.minimum:g} to {labels.maximum:g}, and are compared as class"
+                f" numbers with the {units} outputs of the model, for the classes 0 to {units - 1}."
+                " Give the model more outputs, or other labels."
+            )
+        return
+    if keras_class is keras.losses.SparseCategoricalCrossentropy:
+        raise UsageError(
+            f"The loss {name} takes class numbers, and the labels are {labels.described} for outputs"
+            f" {outputs.described}: use categorical_crossentropy for one-hot labels."
+        )
+    if name in _NOT_ELEMENTWISE:
+        return
+    if _without_column(labels) != _without_column(outputs):
+        raise UsageError(
+            f"The loss {name} compares labels and outputs element by element, and they have different"
+            f" shapes: labels {labels.described}, outputs {outputs.described}."
+        )
+
+
+def _is_column_of(labels: LabelInfo, outputs: TensorInfo) -> bool:
+    """Whether there is one label for each row of outputs."""
+    rank = len(labels.shape) - (len(labels.shape) > 1 and labels.shape[-1] == 1)
+    return rank == len(outputs.shape) - 1
+
+
+def _without_column(info: TensorInfo) -> tuple[int | None, ...]:
+    """The shape without the batch, and without a last axis of one, which Keras adds or drops."""
+    return info.shape[1:-1] if len(info.shape) > 1 and info.shape[-1] == 1 else info.shape[1:]
