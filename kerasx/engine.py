@@ -83,12 +83,15 @@ class Engine:
 
         return dry_run(experiment, self.registry)
 
-    def evaluate(self, run: str | Path | Run, *, dataset: Any = None) -> dict[str, Any]:
+    def evaluate(
+        self, run: str | Path | Run, *, dataset: Any = None, reporter: Reporter | None = None
+    ) -> dict[str, Any]:
         """Evaluate the model of a run on the validation rows of its data, or of other data.
 
         Args:
             run: A run, or its path, name, the beginning of its name, or `last`.
             dataset: A name, reference, file or arrays in place of the run's.
+            reporter: Told when the user's code that is used has changed since the run.
 
         Returns:
             Results by name, `loss` among them.
@@ -100,14 +103,15 @@ class Engine:
         start_tensorflow()
         from kerasx.runs.use import evaluate
 
-        return evaluate(directory, self.registry, dataset)
+        return evaluate(directory, self.registry, dataset, reporter)
 
-    def predict(self, run: str | Path | Run, x: Any) -> Any:
+    def predict(self, run: str | Path | Run, x: Any, *, reporter: Reporter | None = None) -> Any:
         """The outputs of a run's model.
 
         Args:
             run: As for `evaluate`.
             x: An array `[rows, ...]`, or a structure of arrays as the model takes it.
+            reporter: As for `evaluate`.
 
         Returns:
             An array `[rows, ...]`, or a structure of them.
@@ -119,9 +123,11 @@ class Engine:
         start_tensorflow()
         from kerasx.runs.use import predict
 
-        return predict(directory, self.registry, x)
+        return predict(directory, self.registry, x, reporter)
 
-    def predict_file(self, run: str | Path | Run, source: Path, target: Path) -> dict[str, tuple[int, ...]]:
+    def predict_file(
+        self, run: str | Path | Run, source: Path, target: Path, *, reporter: Reporter | None = None
+    ) -> dict[str, tuple[int, ...]]:
         """The outputs of a run's model for the rows of an npz file, written to another.
 
         Args:
@@ -129,6 +135,7 @@ class Engine:
             source: An npz file whose only array, or array `x`, holds the rows; or one array for each
                 input, by name.
             target: The npz file to write; it must not exist.
+            reporter: As for `evaluate`.
 
         Returns:
             The shape of each array written: `predictions`, or one for each output.
@@ -140,15 +147,23 @@ class Engine:
         start_tensorflow()
         from kerasx.runs.use import predict_file
 
-        return predict_file(directory, self.registry, source, target)
+        return predict_file(directory, self.registry, source, target, reporter)
 
-    def export(self, run: str | Path | Run, path: str | Path, *, format: str | None = None) -> Path:
+    def export(
+        self,
+        run: str | Path | Run,
+        path: str | Path,
+        *,
+        format: str | None = None,
+        reporter: Reporter | None = None,
+    ) -> Path:
         """Write a run's model in one of Keras's own formats.
 
         Args:
             run: As for `evaluate`.
             path: The file or folder to write; it must not exist.
             format: `keras`, `weights` or `saved-model`; None goes by the path's ending.
+            reporter: As for `evaluate`.
 
         Returns:
             The path.
@@ -160,7 +175,7 @@ class Engine:
         start_tensorflow()
         from kerasx.runs.use import export
 
-        return export(directory, self.registry, Path(path), format)
+        return export(directory, self.registry, Path(path), format, reporter)
 
     def options_of(self, plugin: Plugin) -> dict[tuple[str, str], list[dict[str, Any]]]:
         """The options of everything that a plugin provides, commands aside.

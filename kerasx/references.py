@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from importlib.machinery import SourceFileLoader
@@ -47,6 +48,7 @@ class References:
     def __init__(self, base: Path | None = None) -> None:
         self._base = base or Path()
         self._files: dict[Path, ModuleType] = {}
+        self._modules: set[ModuleType] = set()
 
     def load(self, reference: str) -> object:
         """The object that `reference` names.
@@ -71,11 +73,26 @@ class References:
             raise UsageError(f"`{text}` is not a path: {one_line(error)}") from error
         return path
 
+    def sources(self) -> dict[str, str]:
+        """SHA-256 of the user's code that was loaded, by path: what references name and, for files, what
+        these import from their folder. Installed packages are not among it."""
+        folders = tuple(f"{path.parent}{os.sep}" for path in self._files)
+        files = {path for module in self._modules if (path := _source_file(module)) is not None}
+        for module in list(sys.modules.values()):
+            path = _source_file(module) if folders else None
+            if path is not None and path.startswith(folders):
+                files.add(path)
+        files.update(str(path) for path in self._files)
+        own = f"{Path(__file__).parent}{os.sep}"
+        return {path: _digest(path) for path in sorted(files) if not path.startswith(own)}
+
     def _module(self, location: str, reference: str) -> ModuleType:
         if _is_path(location):
             return self._file_module(self.path(location), reference)
         try:
-            return importlib.import_module(location)
+            module = importlib.import_module(location)
+            self._modules.add(module)
+            return module
         except ModuleNotFoundError as error:
             if error.name is not None and (location == error.name or location.startswith(error.name + ".")):
                 raise UsageError(
@@ -118,6 +135,20 @@ class References:
             raise user_code_error(f"running `{path}`", error) from error
         self._files[resolved] = module
         return module
+
+
+def _source_file(module: ModuleType) -> str | None:
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or not file.endswith(".py") or "site-packages" in file:
+        return None
+    return file
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""  # it went away after it was loaded
 
 
 class _FreshLoader(SourceFileLoader):

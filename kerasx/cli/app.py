@@ -77,6 +77,7 @@ def build_app() -> typer.Typer:
     from kerasx.cli.export import export
     from kerasx.cli.plugins import plugins
     from kerasx.cli.predict import predict
+    from kerasx.cli.reproduce import reproduce
     from kerasx.cli.runs import runs
     from kerasx.cli.train import train
 
@@ -88,7 +89,7 @@ def build_app() -> typer.Typer:
         help="Train one Keras experiment by interchangeable step strategies.",
     )
     app.callback()(_root)
-    for command in (train, evaluate, predict, export):
+    for command in (train, evaluate, predict, export, reproduce):
         app.command()(command)
     app.add_typer(runs, name="runs")
     app.add_typer(plugins, name="plugins")

@@ -24,11 +24,12 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Evaluate the model of a run on its validation rows, or on other data."""
+    from kerasx.cli.reporter import ConsoleReporter
     from kerasx.engine import Engine
     from kerasx.plain import named_values
 
     engine = Engine(runs=runs)
-    results = engine.evaluate(run, dataset=dataset)
+    results = engine.evaluate(run, dataset=dataset, reporter=ConsoleReporter())
     if json:
         print_json({"run": str(engine.run_directory(run).path), "evaluation": results})
         return

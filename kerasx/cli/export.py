@@ -24,9 +24,10 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the model of a run in one of Keras's own formats."""
+    from kerasx.cli.reporter import ConsoleReporter
     from kerasx.engine import Engine
 
-    written = Engine(runs=runs).export(run, path, format=format)
+    written = Engine(runs=runs).export(run, path, format=format, reporter=ConsoleReporter())
     if json:
         print_json({"path": str(written)})
         return

@@ -27,9 +27,10 @@ def predict(
 
     The file written holds the array `predictions`, or one array for each output.
     """
+    from kerasx.cli.reporter import ConsoleReporter
     from kerasx.engine import Engine
 
-    result = Engine(runs=runs).predict_file(run, input, output)
+    result = Engine(runs=runs).predict_file(run, input, output, reporter=ConsoleReporter())
     if json:
         print_json({"output": str(output), "arrays": {name: list(shape) for name, shape in result.items()}})
         return

@@ -15,7 +15,7 @@ class ConsoleReporter:
         quiet: Show neither.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._console = console(err=True)
         self._live = contextlib.ExitStack()

@@ -173,6 +173,7 @@ def _write_start(assembly: Assembly, directory: RunDirectory, command: list[str]
         jit=task.execution.jit,
         dtype_policy=task.model.dtype_policy.name,
         data_digest=assembly.dataset.digest,
+        sources=assembly.resolver.references.sources(),
         notes=list(assembly.notes),
     )
     write_json(directory.path / ENVIRONMENT, record)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -24,10 +26,15 @@ from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.runs.isolation import isolated
 
+if TYPE_CHECKING:
+    from kerasx.runs.reporter import Reporter
+
 FORMATS = {"keras": ".keras", "weights": ".weights.h5", "saved-model": ""}
 
 
-def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -> dict[str, Any]:
+def evaluate(
+    directory: RunDirectory, registry: Registry, dataset: Any = None, reporter: Reporter | None = None
+) -> dict[str, Any]:
     """Evaluate a run's model; see `Engine.evaluate`."""
     experiment = directory.experiment
     values: dict[str, Any] = {"callbacks": (), "initial_weights": None, "precision": None, "devices": None}
@@ -38,8 +45,7 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
             f"The data of {directory.name} was handed over as an object, which no file keeps: name data with"
             " --dataset, or `dataset=` from code."
         )
-    with isolated(experiment.seed, experiment.precision):
-        resolver = _resolver(directory, registry)
+    with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
         if dataset is not None:
             # Named here and now, so its path starts from here, not from where the run was started.
             given = experiment.with_values(dataset=dataset).dataset
@@ -71,11 +77,11 @@ def evaluate(directory: RunDirectory, registry: Registry, dataset: Any = None) -
             raise training_error(error, resolver, "Evaluation failed") from error
 
 
-def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
+def predict(directory: RunDirectory, registry: Registry, x: Any, reporter: Reporter | None = None) -> Any:
     """The outputs of a run's model; see `Engine.predict`."""
     experiment = directory.experiment
-    with isolated(experiment.seed, experiment.precision):
-        model = _model(directory, experiment, _resolver(directory, registry))
+    with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
+        model = _model(directory, experiment, resolver)
         rows = checked(Arrays(x), "The input", "input")
         built(model, Signature(rows.inputs))
         try:
@@ -85,13 +91,13 @@ def predict(directory: RunDirectory, registry: Registry, x: Any) -> Any:
 
 
 def predict_file(
-    directory: RunDirectory, registry: Registry, source: Path, target: Path
+    directory: RunDirectory, registry: Registry, source: Path, target: Path, reporter: Reporter | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Predict from one npz file into another; see `Engine.predict_file`."""
     arrays = load_npz(source)
     _check_target(target, ".npz")
     only = next(iter(arrays.values())) if len(arrays) == 1 else arrays.get("x")
-    outputs = predict(directory, registry, arrays if only is None else only)
+    outputs = predict(directory, registry, arrays if only is None else only, reporter)
     if isinstance(outputs, dict):
         named = outputs
     elif isinstance(outputs, list | tuple):
@@ -102,7 +108,13 @@ def predict_file(
     return {name: tuple(array.shape) for name, array in named.items()}
 
 
-def export(directory: RunDirectory, registry: Registry, path: Path, format: str | None) -> Path:
+def export(
+    directory: RunDirectory,
+    registry: Registry,
+    path: Path,
+    format: str | None,
+    reporter: Reporter | None = None,
+) -> Path:
     """Write a run's model; see `Engine.export`."""
     chosen = format or next(
         (name for name, ending in FORMATS.items() if ending and path.name.endswith(ending)), None
@@ -113,8 +125,8 @@ def export(directory: RunDirectory, registry: Registry, path: Path, format: str 
         raise UsageError(f"The ending of `{path}` names no format: give --format {', '.join(FORMATS)}.")
     _check_target(path, FORMATS[chosen])
     experiment = directory.experiment
-    with isolated(experiment.seed, experiment.precision):
-        model = _model(directory, experiment, _resolver(directory, registry))
+    with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
+        model = _model(directory, experiment, resolver)
         try:
             if chosen == "saved-model":
                 model.export(path, format="tf_saved_model", verbose=False)
@@ -163,8 +175,26 @@ def _model(
     return model
 
 
-def _resolver(directory: RunDirectory, registry: Registry) -> Resolver:
-    return Resolver(registry, References(directory.working_directory))
+@contextlib.contextmanager
+def _using(directory: RunDirectory, registry: Registry, reporter: Reporter | None) -> Iterator[Resolver]:
+    """What finds the run's components again; names the user's code that has changed since the run."""
+    resolver = Resolver(registry, References(directory.working_directory))
+    recorded = directory.environment.get("sources", {})
+
+    def changed() -> list[str]:
+        present = resolver.references.sources()
+        return [path for path, digest in present.items() if recorded.get(path, digest) != digest]
+
+    try:
+        yield resolver
+    except UsageError as error:
+        if changed():
+            said = f"{error} (Changed since {directory.name}: {', '.join(changed())}.)"
+            raise UsageError(said, details=error.details) from error
+        raise
+    if reporter is not None:
+        for path in changed():
+            reporter.note(f"`{path}` has changed since {directory.name}: what it says now was used")
 
 
 def _check_target(path: Path, ending: str) -> None:

@@ -1,0 +1,1 @@
+"""The article that kerasx grew out of: its ten trainings, declared, run and explained."""
