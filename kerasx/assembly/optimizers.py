@@ -66,13 +66,15 @@ def set_learning_rate(
 def _with_parts(found: Found, learning_rate: float | Component | None, resolver: Resolver) -> Found:
     """What was found, with the optimizer's own schedule and the optimizer that it wraps made."""
     options = dict(found.component.options)
-    if learning_rate is not None:
+    inner = options.get("inner_optimizer")
+    if isinstance(inner, str | Mapping):
+        component = _component(inner, "inner_optimizer")
+        options["inner_optimizer"] = make_optimizer(component, learning_rate, resolver)
+    elif learning_rate is not None:
         options.setdefault("learning_rate", learning_rate)
-    rate, inner = options.get("learning_rate"), options.get("inner_optimizer")
+    rate = options.get("learning_rate")
     if isinstance(rate, str | Mapping | Component):
         options["learning_rate"] = _rate(_component(rate, "learning_rate"), resolver)
-    if isinstance(inner, str | Mapping):
-        options["inner_optimizer"] = make_optimizer(_component(inner, "inner_optimizer"), None, resolver)
     return replace(found, component=found.component.model_copy(update={"options": options}))
 
 

@@ -68,7 +68,7 @@ def _show(done: list[Any]) -> None:
     out.print("Accuracy in the last epoch's training and in validation:")
     out.print(shown)
     for note in notes:
-        out.print(note)
+        out.print(note, soft_wrap=False)
 
 
 def _accuracies(values: dict[str, Any]) -> str:

@@ -37,9 +37,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a run's model; see `Engine.evaluate`."""
     experiment = directory.experiment
-    values: dict[str, Any] = {"callbacks": (), "initial_weights": None, "precision": None, "devices": None}
+    training = ("initial_weights", "precision", "devices", "class_weight")
+    values: dict[str, Any] = {"callbacks": (), **dict.fromkeys(training)}
     if dataset is not None:
-        values["dataset"] = dataset
+        values |= {"dataset": dataset, "validation_split": None}
     elif experiment.dataset.was_object:
         raise UsageError(
             f"The data of {directory.name} was handed over as an object, which no file keeps: name data with"
