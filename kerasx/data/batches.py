@@ -48,6 +48,7 @@ class Batches:
         limit: int | None = None,
     ) -> None:
         self.position = 0
+        self._epochs_ended = 0
         self._order = order
         self._limit = limit
         if isinstance(rows, Arrays):
@@ -83,6 +84,17 @@ class Batches:
         """
         self.position = epoch
         return self.dataset
+
+    def end_epoch(self) -> None:
+        """Tell that an epoch was gone through, for loops that do without `fit`.
+
+        Where it knows how long an epoch is, from the second on also where it found out, `fit` makes one
+        more iterator at the end of it. A pipeline that shuffles draws its next order for each iterator
+        that is made, used or not; so that all loops see one order, they have to make as many.
+        """
+        if self.steps is not None or self._epochs_ended:
+            iter(self.dataset)
+        self._epochs_ended += 1
 
     @property
     def signature(self) -> Any:

@@ -37,6 +37,7 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
+        task.batches.end_epoch()
         if task.validation is not None:
             validation_logs = run_evaluation(model, task.validation, test, callbacks)
             epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
@@ -91,6 +92,7 @@ def run_evaluation(
         callbacks.on_test_batch_end(number, logs)
         if model.stop_evaluating:
             break
+    batches.end_epoch()
     results = {name: plain_value(value) for name, value in reported_logs(model, logs).items()}
     callbacks.on_test_end(results)
     return results
