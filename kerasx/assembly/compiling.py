@@ -123,6 +123,9 @@ def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, exec
 
     if isinstance(loss_weights, tuple):
         loss_weights = list(loss_weights)
+    elif isinstance(loss_weights, dict) and isinstance(objectives.loss, dict):
+        # Keras wants a weight for each loss.
+        loss_weights = {name: loss_weights.get(name, 1.0) for name in objectives.loss}
     try:
         model.compile(
             optimizer=objectives.optimizer,

@@ -14,6 +14,7 @@ import numpy as np
 from kerasx.assembly.assemble import assemble, load_dataset
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
+from kerasx.component import components_of
 from kerasx.data.arrays import Arrays, checked
 from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
@@ -53,13 +54,13 @@ def evaluate(
             values["dataset"] = load_dataset(given, Resolver(registry))
             experiment = experiment.with_values(dataset=values["dataset"])
         # What was handed over as an object comes back with the model, which was saved compiled.
-        compiled = experiment.loss is None or any(
-            each.was_object for each in (experiment.loss, *(experiment.metrics or ()))
-        )
+        objectives = (experiment.loss, experiment.metrics, experiment.weighted_metrics)
+        compiled = experiment.loss is None or any(each.was_object for each in components_of(objectives))
         if compiled:
-            values |= {"loss": None, "metrics": None, "optimizer": None}
-        elif experiment.optimizer is not None and experiment.optimizer.was_object:
-            values["optimizer"] = "sgd"  # evaluation does not use it
+            brought = ("loss", "loss_weights", "metrics", "weighted_metrics", "optimizer", "learning_rate")
+            values |= dict.fromkeys(brought)
+        else:
+            values |= {"optimizer": "sgd", "learning_rate": None}  # evaluation uses neither
         if experiment.strategy.was_object:
             values["strategy"] = Experiment().strategy
         values["model"] = _model(directory, experiment, resolver, compile=compiled)
