@@ -1,0 +1,83 @@
+"""Equal bits, everywhere: every case of the matrix, by three strategies and a plain Keras script.
+
+Takes about QQ minutes, and is left out of `pytest` for that. It is run by
+
+    uv run pytest tests/soak/test_matrix.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from matrix import CONSTANT, SHORT_LAST, STRATEGIES, Training, data_of, drift, plain, same_weights
+from matrix_cases import CASES
+
+AWAKE = [name for name, case in CASES.items() if case.without]
+UNJITTED = [name for name, case in CASES.items() if not case.keeps_jit]
+
+
+def rows_of(name: str, jit: bool) -> tuple[int, int | None]:
+    case = CASES[name]
+    return CONSTANT if case.constant or (jit and not case.short_jit) else SHORT_LAST
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    return Training(CASES, rows_of, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+@pytest.mark.parametrize("name", CASES)
+def test_three_strategies_and_a_plain_script_end_with_the_same_bits(
+    name: str, jit: bool, train: Training
+) -> None:
+    script = train.plain(name, jit=jit)
+    assert script.jit == (jit and CASES[name].keeps_jit)
+    assert all(len(values) == 2 for values in script.history.values())
+    assert {f"val_{key}" for key in script.evaluation} <= set(script.history)
+    outcomes = {strategy: train(name, strategy, jit=jit) for strategy in STRATEGIES}
+
+    assert {strategy: each.digest for strategy, each in outcomes.items()} == dict.fromkeys(
+        STRATEGIES, script.digest
+    )
+    for strategy, each in outcomes.items():
+        assert each.history == script.history, strategy
+        assert each.evaluation == script.evaluation, strategy
+        assert each.steps == script.steps, strategy
+        assert each.optimizer_digest == script.optimizer_digest, strategy
+        assert each == script, strategy
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_eager_execution_has_bits_of_its_own_close_to_those_of_graphs(name: str, train: Training) -> None:
+    graph, script = train(name, "gradient-tape"), train.plain(name, execution="eager")
+    for strategy in STRATEGIES:
+        eager = train(name, strategy, execution="eager")
+        assert eager == script, strategy
+        assert drift(eager, graph) <= CASES[name].drift, strategy
+        assert eager.history["loss"] == pytest.approx(graph.history["loss"], rel=max(1e-5, CASES[name].drift))
+        assert eager.steps == graph.steps
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_trains(name: str, train: Training) -> None:
+    """Equal digests of models that stood still would prove nothing."""
+    for jit in (False, True):
+        losses = train.plain(name, jit=jit).history["loss"]
+        assert losses[1] < losses[0], jit
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+def test_no_two_cases_are_the_same(jit: bool, train: Training) -> None:
+    assert len({train.plain(name, jit=jit).digest for name in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("name", AWAKE)
+def test_the_feature_of_a_case_is_awake(name: str, train: Training) -> None:
+    """Without it the same initial weights train to other numbers, or the case would cover nothing."""
+    case = CASES[name]
+    other = replace(case, **case.without)
+    script, without = train.plain(name), plain(other, data_of(other, rows_of(name, False)))
+    assert script.initial is None or without.initial is None or same_weights(script, without)
+    assert (script.history, script.evaluation) != (without.history, without.evaluation)
