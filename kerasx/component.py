@@ -111,7 +111,7 @@ def _as_tree(given: object) -> Tree | None:
         return given
     if isinstance(given, list | tuple):
         return tuple(None if each == _NONE else _as_tree(each) for each in given)
-    if isinstance(given, Mapping) and given and "name" not in given:
+    if isinstance(given, Mapping) and "name" not in given:
         return {str(key): part for key, each in given.items() if (part := _as_tree(each)) is not None}
     component = _as_component(given)
     assert isinstance(component, Component)

@@ -66,7 +66,7 @@ def check_labels(loss: Any, signature: Signature) -> None:
     units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
     takes_numbers = keras_class in (keras.losses.SparseCategoricalCrossentropy, SumSquaredError)
     if takes_numbers and units is not None and units > 1 and _is_column_of(labels, outputs):
-        if not labels.integral or labels.minimum < 0 or labels.maximum >= units:
+        if labels.known and (not labels.integral or labels.minimum < 0 or labels.maximum >= units):
             raise UsageError(
                 f"The labels go from {labels.minimum:g} to {labels.maximum:g}, and are compared as class"
                 f" numbers with the {units} outputs of the model, for the classes 0 to {units - 1}."

@@ -68,7 +68,11 @@ def make_loss(tree: Tree, outputs: Outputs, resolver: Resolver) -> Any:
 
     def made(component: Component, output: Outputs) -> Any:
         found = resolver.find("loss", component, keras_names=KerasNames(keras.losses, keras.losses.Loss))
-        loss = objective(found, "loss", keras.losses.Loss, {"signature": output.signature})
+        if found.is_keras:
+            # By its name Keras calls the loss of an output that has none.
+            loss = make(found, "loss", name=component.name)
+        else:
+            loss = objective(found, "loss", keras.losses.Loss, {"signature": output.signature})
         if output is not outputs:
             _check_part(loss, output.signature)
         return loss
@@ -114,6 +118,8 @@ def default_metrics(outputs: Outputs, resolver: Resolver, *, own_step: bool) -> 
     """
     if own_step:
         return [], ["no metric was named: the step reports what it measures itself (--metric adds one)"]
+    if not outputs.is_one:
+        return [], ["no metric was named: several outputs need one each (a table `metrics`)"]
     try:
         return make_metrics((ACCURACY,), outputs, resolver)
     except UsageError as error:

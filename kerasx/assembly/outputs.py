@@ -37,10 +37,6 @@ class Outputs:
         outputs, labels = self.signature.outputs, self.signature.labels
         names = self._names()
         if isinstance(key, int):
-            if key >= len(outputs):
-                raise UsageError(
-                    f"The {what} are for {key + 1} outputs or more: the model has {len(outputs)}."
-                )
             index, name = key, names[key] if names else None
         elif key in names:
             index, name = names.index(key), key
@@ -90,6 +86,12 @@ def for_outputs(
         return None
     if isinstance(tree, Component):
         return make(tree, outputs)
+    number = 1 if outputs.is_one else len(outputs.signature.outputs)
+    if tree and isinstance(tree, tuple) and number not in (1, len(tree)):
+        raise UsageError(
+            f"The {what} are a list of {len(tree)}, and the model has {number} outputs: give one for each, or"
+            " a table by name."
+        )
     items: Sequence[Any] = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree))
     made = {
         key: for_outputs(part, outputs if outputs.is_one else outputs.part(key, what), make, what)

@@ -48,7 +48,7 @@ class Batches:
         limit: int | None = None,
     ) -> None:
         self.position = 0
-        self._epochs_ended = 0
+        self._expected: int | None = None
         self._order = order
         self._limit = limit
         if isinstance(rows, Arrays):
@@ -83,18 +83,24 @@ class Batches:
         The batch axis is unknown in their signature, as it is in `fit`, unless a pipeline fixes it.
         """
         self.position = epoch
-        return self.dataset
+        return self.dataset if self._expected is None else self.dataset.take(self._expected)
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, steps: int | None = None) -> None:
         """Tell that an epoch was gone through, for loops that do without `fit`.
 
-        Where it knows how long an epoch is, from the second on also where it found out, `fit` makes one
-        more iterator at the end of it. A pipeline that shuffles draws its next order for each iterator
-        that is made, used or not; so that all loops see one order, they have to make as many.
+        Where an epoch was as long as expected, `fit` makes one more iterator at its end. A pipeline that
+        shuffles draws its next order for each iterator that is made, used or not: so that all loops see
+        one order, they have to make as many. Where a pipeline does not tell its length, `fit` expects of
+        further epochs what the first one had, and one more: the batch at which it found out.
+
+        Args:
+            steps: How many batches there were; None for all.
         """
-        if self.steps is not None or self._epochs_ended:
+        expected = self.steps if self.steps is not None else self._expected
+        if expected is None:
+            self._expected = None if steps is None else steps + 1
+        elif steps is None or steps >= expected:
             iter(self.dataset)
-        self._epochs_ended += 1
 
     @property
     def signature(self) -> Any:

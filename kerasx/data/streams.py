@@ -15,6 +15,7 @@ from keras import tree
 
 from kerasx.data.signature import LabelInfo, TensorInfo
 from kerasx.errors import UsageError
+from kerasx.references import user_code_error
 
 Change = Callable[..., tuple[Any, ...]]
 
@@ -138,15 +139,20 @@ def _from_dataset(dataset: tf.data.Dataset, source: str) -> Stream:
 
 
 def _from_sequence(sequence: keras.utils.PyDataset, source: str) -> Stream:
-    steps = sequence.num_batches
+    try:
+        steps = sequence.num_batches
+    except NotImplementedError:
+        steps = None
     if steps is None:
-        raise UsageError(f"{source} never ends: give it a length, with __len__.")
+        raise UsageError(f"{source} does not tell where it ends: give it a length, with __len__.")
     if steps == 0:
         raise UsageError(f"{source} is empty.")
     # Two batches tell which axes differ from batch to batch: that is how many Keras looks at, too.
-    first, *others = (
-        tree.map_structure(np.asarray, as_batch(sequence[i], source)) for i in range(min(2, steps))
-    )
+    try:
+        seen = [sequence[number] for number in range(min(2, steps))]
+    except Exception as error:
+        raise user_code_error(f"reading the first batches of {source}", error) from error
+    first, *others = (tree.map_structure(np.asarray, as_batch(batch, source)) for batch in seen)
 
     def spec(leaf: Any, *same: Any) -> tf.TensorSpec:
         sizes = [{each.shape[axis] for each in (leaf, *same)} for axis in range(1, leaf.ndim)]

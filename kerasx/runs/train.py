@@ -137,6 +137,8 @@ def _train(
     started = time.perf_counter()
     history = _history(assembly)
     seconds = time.perf_counter() - started
+    if task.batches.steps is None and counter.taken == 0:
+        raise UsageError("The pipeline handed out no batch: nothing was trained.")
     evaluation = {} if task.validation is None else assembly.chosen.strategy.evaluate(task, task.validation)
 
     saved = save_model(task.model, directory.path)

@@ -35,6 +35,7 @@ class LoopStrategy(StepStrategy):
 
         def epoch_of(callbacks: keras.callbacks.CallbackList, epoch: int) -> Logs:
             logs: Any = self._loop(task.model, task.batches.epoch(epoch))
+            task.batches.end_epoch()
             if logs is not None and not isinstance(logs, dict):
                 raise UsageError(f"A loop has to return a dictionary of logs, not {type(logs).__name__}.")
             return logs if logs is not None else task.model.get_metrics_result()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 
 from kerasx.data.batches import Batches
+from kerasx.errors import UsageError
 from kerasx.plain import plain_value
 from kerasx.training.distribution import distributed_batches
 from kerasx.training.steps import Logs
@@ -37,7 +38,6 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
-        task.batches.end_epoch()
         if task.validation is not None:
             validation_logs = run_evaluation(model, task.validation, test, callbacks)
             epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
@@ -65,7 +65,7 @@ def run_batches(
 ) -> Logs:
     """Take one training step on each batch of an epoch; returns the last step's logs."""
     logs: Logs = {}
-    for number, batch in enumerate(distributed_batches(model, batches.epoch(epoch))):
+    for number, batch in _numbered(model, batches, epoch):
         callbacks.on_train_batch_begin(number)
         logs = step(batch)
         callbacks.on_train_batch_end(number, logs)
@@ -86,16 +86,29 @@ def run_evaluation(
     callbacks.on_test_begin()
     model.reset_metrics()
     logs: Logs = {}
-    for number, batch in enumerate(distributed_batches(model, batches.epoch(0))):
+    for number, batch in _numbered(model, batches, 0):
         callbacks.on_test_batch_begin(number)
         logs = test(batch)
         callbacks.on_test_batch_end(number, logs)
         if model.stop_evaluating:
             break
-    batches.end_epoch()
     results = {name: plain_value(value) for name, value in reported_logs(model, logs).items()}
     callbacks.on_test_end(results)
     return results
+
+
+def _numbered(model: keras.Model, batches: Batches, epoch: int) -> Iterator[tuple[int, Any]]:
+    """The batches of an epoch with their numbers from 0.
+
+    Raises:
+        UsageError: There is none, which a pipeline may not know before.
+    """
+    number = -1
+    for number, batch in enumerate(distributed_batches(model, batches.epoch(epoch))):
+        yield number, batch
+    if number < 0:
+        raise UsageError("The pipeline handed out no batch.")
+    batches.end_epoch(number + 1)
 
 
 def reported_logs(model: keras.Model, logs: Logs | None) -> dict[str, Any]:
