@@ -52,7 +52,7 @@ def shuffled() -> tuple[tf.data.Dataset, tf.data.Dataset]:
 
 def filtered() -> tuple[tf.data.Dataset, tuple[Any, ...]]:
     """Of unknown cardinality, with two inputs by name and weights; validated on arrays."""
-    train = rows({"left": X, "right": X[:, :2]}, Y, W).filter(lambda x, y, w: x["left"][2] > -0.5)
+    train = rows({"left": X, "right": X[:, :2]}, Y, W).shuffle(64).filter(lambda x, y, w: x["left"][2] > -0.5)
     return train.batch(BATCH), ({"left": X_VAL, "right": X_VAL[:, :2]}, Y_VAL, W[:20])
 
 

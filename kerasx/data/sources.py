@@ -50,10 +50,13 @@ def dataset_from_npz(path: Path) -> Dataset:
     for name, array in load_npz(path).items():
         key = next((key for key in KEYS if name.startswith(f"{key}_")), None)
         if key is None:
-            parts.setdefault(name, array)
-            continue
-        table = parts.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"`{path}` has both `{key}` and `{name}`: name every part, or none.")
-        table[name.removeprefix(f"{key}_")] = array
+            parts[name] = array
+        else:
+            parts.setdefault(f"{key}_", {})[name.removeprefix(f"{key}_")] = array
+    for key in KEYS:
+        if (named := parts.pop(f"{key}_", None)) is not None:
+            if key in parts:
+                first = f"{key}_{next(iter(named))}"
+                raise UsageError(f"`{path}` has both `{key}` and `{first}`: name every part, or none.")
+            parts[key] = named
     return as_dataset(parts, f"`{path}`")
