@@ -29,10 +29,12 @@ X_VAL = read_idx("t10k-images-idx3-ubyte")[:VALIDATION_ROWS].astype("float32") /
 Y_VAL = read_idx("t10k-labels-idx1-ubyte")[:VALIDATION_ROWS].astype("int64")
 
 
+X = read_idx("train-images-idx3-ubyte")[:3200].astype("float32") / np.float32(255)
+Y = read_idx("train-labels-idx1-ubyte")[:3200].astype("int64")
+
+
 def few_digits() -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    x = read_idx("train-images-idx3-ubyte")[:3200].astype("float32") / np.float32(255)
-    y = read_idx("train-labels-idx1-ubyte")[:3200].astype("int64")
-    train = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(1000).batch(32)
+    train = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(1000).batch(32)
     return train, tf.data.Dataset.from_tensor_slices((X_VAL, Y_VAL)).batch(32)
 
 
