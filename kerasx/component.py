@@ -91,7 +91,7 @@ ComponentField = Annotated[
 # One component, or one for each output in the structure in which the model returns them.
 Tree: TypeAlias = "Component | tuple[Tree | None, ...] | dict[str, Tree]"
 
-# How TOML, which has no null, writes that an output of a list has no loss or no metric.
+# How TOML, which has no null, writes that an output has no loss or no metric.
 _NONE = "none"
 
 
@@ -112,7 +112,8 @@ def _as_tree(given: object) -> Tree | None:
     if isinstance(given, list | tuple):
         return tuple(None if each == _NONE else _as_tree(each) for each in given)
     if isinstance(given, Mapping) and "name" not in given:
-        return {str(key): part for key, each in given.items() if (part := _as_tree(each)) is not None}
+        parts = {str(key): _as_tree(each) for key, each in given.items() if each != _NONE}
+        return {key: part for key, part in parts.items() if part is not None}
     component = _as_component(given)
     assert isinstance(component, Component)
     return component
@@ -120,7 +121,12 @@ def _as_tree(given: object) -> Tree | None:
 
 def _as_trees(given: object) -> object:
     """Accept one name where a list is expected."""
-    return _as_tree((given,) if isinstance(given, str | Component) else given)
+    is_structure = given is None or isinstance(given, list | tuple)
+    return _as_tree(given if is_structure or _is_table(given) else (given,))
+
+
+def _is_table(given: object) -> bool:
+    return isinstance(given, Mapping) and "name" not in given
 
 
 def _tree_to_plain(tree: Tree | None) -> object:

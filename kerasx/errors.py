@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -69,6 +70,7 @@ def one_line(error: BaseException, *, limit: int = 400) -> str:
 
 def _without_graph(text: str) -> str:
     """A TensorFlow message without the places in the graph that it begins and ends with."""
+    text = re.sub(r"\{\{function_node [^}]*\}\}\s*", "", text)
     if not text.startswith("Graph execution error"):
         return text
     places = (

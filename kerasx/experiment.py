@@ -141,6 +141,8 @@ class Experiment(BaseModel):
             UsageError: A field is unknown or has a wrong value.
         """
         own = {name: getattr(self, name) for name in self.model_fields_set}
+        if values.get("learning_rate") is not None and isinstance(own.get("optimizer"), Component):
+            own["optimizer"] = _without_rate(own["optimizer"])
         return type(self).parse({**own, **values})
 
     @property
@@ -191,11 +193,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     A table without a name adds its options to the component below it; anything else replaces.
     """
     result = dict(base)
-    if "learning_rate" in over:
-        # The optimizer's own option would go before the learning rate that was now asked for.
-        table = _as_table(result.get("optimizer"))
-        if table is not None and "learning_rate" in table:
-            result["optimizer"] = {key: value for key, value in table.items() if key != "learning_rate"}
+    if over.get("learning_rate") is not None and "optimizer" in result:
+        result["optimizer"] = _without_rate(result["optimizer"])
     for key, value in over.items():
         result[key] = _laid_over(result.get(key, _default(key)), value)
     return result
@@ -206,6 +205,18 @@ def _laid_over(below: object, over: object) -> object:
     if not isinstance(over, Mapping) or "name" in over or table is None:
         return over
     return table | {key: _laid_over(table.get(key), value) for key, value in over.items()}
+
+
+def _without_rate(optimizer: Any) -> Any:
+    """An optimizer without a rate of its own, which would go before the one that is now asked for."""
+    if isinstance(optimizer, Component):
+        return optimizer.model_copy(update={"options": _without_rate(optimizer.options)})
+    if not isinstance(optimizer, Mapping):
+        return optimizer
+    table = {key: value for key, value in optimizer.items() if key != "learning_rate"}
+    if "inner_optimizer" in table:
+        table["inner_optimizer"] = _without_rate(table["inner_optimizer"])
+    return table
 
 
 def _as_table(value: object) -> dict[str, Any] | None:

@@ -76,15 +76,16 @@ def last_batch_reported(run: Run, _: Mapping[str, Run]) -> tuple[str, Measured]:
 def faster_and_closer_to_overfitting(run: Run, others: Mapping[str, Run]) -> tuple[str, Measured]:
     """Row 10: Adam beside SGD."""
 
-    def gap(each: Run) -> float:
-        return (each.history["accuracy"][-1] - each.history["val_accuracy"][-1]) * 100
+    def gap(each: Run) -> str:
+        points = (each.history["accuracy"][-1] - each.history["val_accuracy"][-1]) * 100
+        return f"{abs(points):.2f} points {'above' if points >= 0 else 'below'} validation"
 
     sgd = others["sgd"]
+    logs = [folder for each in (run, sgd) for folder in each.directory.glob("tensorboard")]
     return (
         f"After its first epoch Adam validates at {run.history['val_accuracy'][0]:.2%}, SGD at"
-        f" {sgd.history['val_accuracy'][0]:.2%}; at the end training is {gap(run):.2f} points above"
-        f" validation with Adam, {gap(sgd):.2f} with SGD. For TensorBoard: {run.directory}/tensorboard and"
-        f" {sgd.directory}/tensorboard.",
+        f" {sgd.history['val_accuracy'][0]:.2%}; at the end training is {gap(run)} with Adam,"
+        f" {gap(sgd)} with SGD. For TensorBoard: {' and '.join(map(str, logs)) or 'nothing was logged'}.",
         {},
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from kerasx.assembly.choose import ChosenStrategy, choose_strategy, settle_execution
 from kerasx.assembly.compiling import compile_model, loss_for, objectives_for
 from kerasx.assembly.label_checks import check_labels, encodes_labels
-from kerasx.assembly.model import build_model, built, load_weights
+from kerasx.assembly.model import build_model, built, load_weights, policy_of
 from kerasx.assembly.objectives import ACCURACY, Objectives, loss_component
 from kerasx.assembly.optimizers import DEFAULT_OPTIMIZER
 from kerasx.assembly.outputs import outputs_of
@@ -87,6 +87,11 @@ def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | N
 
 def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | None) -> Assembly:
     notes: list[str] = []
+    if experiment.objects:
+        notes.append(
+            "experiment.toml alone does not repeat this run: objects were handed over for"
+            f" {', '.join(experiment.objects)}"
+        )
     chosen = choose_strategy(experiment.strategy, resolver)
     dataset = load_dataset(experiment.dataset, resolver)
     notes += _told_of(dataset, experiment)
@@ -161,12 +166,15 @@ def _told_of(dataset: Dataset, experiment: Experiment) -> list[str]:
     return notes
 
 
+def _arrives_built(experiment: Experiment) -> bool:
+    return experiment.model.is_object or str(experiment.model.name).endswith(".keras")
+
+
 def _check_precision(experiment: Experiment, model: keras.Model) -> None:
     """Refuse a precision that comes after the model was built."""
-    already_built = experiment.model.is_object or str(experiment.model.name).endswith(".keras")
-    if already_built and experiment.precision not in (None, model.dtype_policy.name):
+    if _arrives_built(experiment) and experiment.precision not in (None, policy_of(model)):
         raise UsageError(
-            f"The model `{model.name}` is already built with the precision {model.dtype_policy.name}, which"
+            f"The model `{model.name}` is already built with the precision {policy_of(model)}, which"
             f" `{experiment.precision}` cannot change: build it with that precision, or name a function that"
             " builds it."
         )
@@ -187,13 +195,13 @@ def _completed(
 
     What a compiled model brought stays open: it comes with the model again.
     """
-    policy = task.model.dtype_policy if experiment.model.is_object else keras.config.dtype_policy()
     values: dict[str, Any] = {
         "execution": task.execution.mode,
         "jit": task.execution.jit,
-        "precision": policy.name,
         "devices": experiment.devices or 1,
     }
+    if not _arrives_built(experiment):
+        values["precision"] = keras.config.dtype_policy().name
     if not brings_objectives:
         values["loss"] = loss_component(experiment)
         values["optimizer"] = experiment.optimizer or DEFAULT_OPTIMIZER

@@ -66,10 +66,20 @@ def objectives_for(
         metrics, said = [], []
     else:
         metrics, said = default_metrics(outputs, resolver, own_step=own_step)
-    if isinstance(experiment.loss_weights, dict) and not outputs.is_one:
-        for name in experiment.loss_weights:
-            outputs.part(name, "loss weights")
+    _check_weights(experiment.loss_weights, outputs)
     return Objectives(optimizer, loss, metrics, weighted, (*said, *notes))
+
+
+def _check_weights(weights: Any, outputs: Outputs) -> None:
+    """Refuse loss weights that are for other outputs, which Keras may take for a factor of all."""
+    if outputs.is_one:
+        if isinstance(weights, dict) and not set(weights) <= set(outputs.names):
+            raise UsageError("The model has one output: give `loss_weights` as a number.")
+    elif isinstance(weights, dict):
+        for name in weights:
+            outputs.part(name, "loss weights")
+    elif isinstance(weights, float):
+        raise UsageError("The model has several outputs: give `loss_weights` one weight for each, by name.")
 
 
 def compile_model(
@@ -95,9 +105,8 @@ def compile_model(
 
 def _change(model: keras.Model, optimizer: Any, execution: Execution) -> None:
     """Change a compiled model without compiling it again, which would lose loss weights and metrics."""
-    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    if model.dtype_policy.name == "mixed_float16" and not scales:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)  # as `compile` does
+    if _scales(model.optimizer) and not _scales(optimizer):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)  # as `compile` did
     model.optimizer = optimizer
     model.run_eagerly = execution.eager
     model.jit_compile = execution.jit
@@ -105,6 +114,10 @@ def _change(model: keras.Model, optimizer: Any, execution: Execution) -> None:
     model.make_train_function(force=True)
     model.make_test_function(force=True)
     model.make_predict_function(force=True)
+
+
+def _scales(optimizer: Any) -> bool:
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, execution: Execution) -> None:
@@ -135,7 +148,10 @@ def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, exec
             metrics=or_brought("metrics", objectives.metrics) or None,
             weighted_metrics=or_brought("weighted_metrics", objectives.weighted_metrics) or None,
             run_eagerly=execution.eager,
+            steps_per_execution=model.steps_per_execution,
             jit_compile=execution.jit,
+            # Keras does not keep what it was told; the optimizer shows it.
+            auto_scale_loss=not model.compiled or _scales(model.optimizer),
         )
     except Exception as error:
         raise user_code_error(f"compiling the model `{model.name}`", error) from error

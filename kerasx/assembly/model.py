@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,28 @@ def build_model(component: Component, signature: Signature, resolver: Resolver) 
             " Name a function that returns one."
         )
     return model
+
+
+def policy_of(model: keras.Model) -> str:
+    """The dtype policy that the layers of a model were built with.
+
+    A loaded model's own says what was in force while it was loaded. Layers in float32 among others of a
+    mixed policy are there for their range, and do not count.
+    """
+    policies = {layer.dtype_policy.name for layer in _layers(model)}
+    others = policies - {"float32"}
+    if len(others) == 1:
+        return str(others.pop())
+    return "float32" if policies == {"float32"} else str(model.dtype_policy.name)
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it; the inputs do not compute."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
 
 
 def load_model(path: Path, *, compile: bool = True) -> keras.Model:

@@ -73,10 +73,14 @@ def make_loss(tree: Tree, outputs: Outputs, resolver: Resolver) -> Any:
             loss = make(found, "loss", name=component.name)
         else:
             loss = objective(found, "loss", keras.losses.Loss, {"signature": output.signature})
-        if output is not outputs:
-            _check_part(loss, output.signature)
+        for part in output.parts() if output.is_one is False else [output]:
+            if part is not outputs:
+                _check_part(loss, part.signature)
         return loss
 
+    if isinstance(outputs.signature.labels, dict) and not outputs.is_one:
+        for name in outputs.signature.labels:
+            outputs.part(name, "labels")
     return for_outputs(tree, outputs, made, "losses")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasx.assembly.keras_names import KerasNames
-from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
+from kerasx.assembly.resolve import Found, Resolver, make, parameters_of, refuse_options
 from kerasx.component import Component
 from kerasx.errors import UsageError
 
@@ -37,9 +37,12 @@ def make_optimizer(component: Component, learning_rate: float | Component | None
         raise UsageError(
             f"The optimizer `{component.described}` is {type(found.value).__name__}, not an optimizer."
         )
-    optimizer = make(_with_parts(found, learning_rate, resolver), "optimizer")
+    takes_rate = found.is_keras or "learning_rate" in parameters_of(found.value)
+    optimizer = make(_with_parts(found, learning_rate if takes_rate else None, resolver), "optimizer")
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise UsageError(f"The optimizer `{component.described}` returned {type(optimizer).__name__}.")
+    if not takes_rate:
+        set_learning_rate(optimizer, learning_rate, resolver)
     return optimizer
 
 
@@ -93,7 +96,7 @@ def _rate(rate: float | Component, resolver: Resolver) -> Any:
     if not isinstance(rate, Component):
         return rate
     found = resolver.find("learning-rate schedule", rate, keras_names=_SCHEDULES)
-    if isinstance(found.value, type) or (callable(found.value) and found.is_reference):
-        return make(found, "learning-rate schedule")
-    refuse_options(found, "learning-rate schedule")
-    return found.value
+    if isinstance(found.value, keras.optimizers.schedules.LearningRateSchedule) or not found.component.name:
+        refuse_options(found, "learning-rate schedule")
+        return found.value
+    return make(found, "learning-rate schedule")

@@ -52,6 +52,14 @@ class Outputs:
             label = None
         return Outputs(Signature(self.signature.inputs, label, output))
 
+    def parts(self) -> list[Outputs]:
+        """All of several outputs."""
+        outputs = self.signature.outputs
+        return [
+            self.part(key, "outputs")
+            for key in (outputs if isinstance(outputs, dict) else range(len(outputs)))
+        ]
+
     def _names(self) -> tuple[str, ...]:
         """The names by which outputs can be asked for, in the order of the outputs."""
         outputs = self.signature.outputs

@@ -76,6 +76,11 @@ class Resolver:
         if keras_names is not None and (found := keras_names.find(component.name)) is not None:
             self._answered(kind, component, f"keras {found.__name__}")
             return Found(found, component, is_keras=True)
+        if component.was_object:
+            raise UsageError(
+                f"The {kind} of this experiment was an object, {component.name}, which no file keeps: hand it"
+                " over again, or name one."
+            )
         raise self.registry.unknown(
             kind, component.name, also=keras_names.names() if keras_names is not None else ()
         )
@@ -179,7 +184,7 @@ def refuse_options(found: Found, kind: str) -> None:
 
 def takes_labels_and_outputs(function: Callable[..., Any]) -> bool:
     """Whether a function has the form `(y_true, y_pred)` rather than that of a factory."""
-    parameters = _parameters(function).values()
+    parameters = parameters_of(function).values()
     required = [
         p
         for p in parameters
@@ -192,7 +197,7 @@ def _checked_parameters(
     found: Found, kind: str, options: Mapping[str, Any], offered: Mapping[str, Any]
 ) -> dict[str, inspect.Parameter]:
     """The parameters of what was found, after a look whether the options are among them."""
-    parameters = _parameters(found.value)
+    parameters = parameters_of(found.value)
     # Keras's classes take any keyword argument, only to refuse it further down without a hint.
     takes_any = not found.is_keras and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     known = [p.name for p in parameters.values() if p.name not in offered and p.kind is not p.VAR_KEYWORD]
@@ -205,7 +210,8 @@ def _checked_parameters(
     return parameters
 
 
-def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+def parameters_of(function: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a class or function; none where they cannot be read."""
     try:
         return dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):

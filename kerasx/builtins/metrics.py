@@ -52,7 +52,7 @@ def accuracy(signature: Signature, name: str = "accuracy") -> keras.metrics.Metr
             f"The metric `accuracy` does not fit {given}: the labels go from {labels.minimum:g} to"
             f" {labels.maximum:g}, and the model has outputs for the classes 0 to {units - 1}."
         )
-    if not labels.known and labels.shape[1:] == outputs.shape[1:]:
+    if not labels.known and (labels.shape[1:] == outputs.shape[1:] or label_rank == output_rank - 1):
         raise UsageError(_not_known(given))
     raise UsageError(
         f"The metric `accuracy` does not fit {given}. It takes class numbers [batch] or one-hot rows"
@@ -64,5 +64,5 @@ def accuracy(signature: Signature, name: str = "accuracy") -> keras.metrics.Metr
 def _not_known(given: str) -> str:
     return (
         f"Which accuracy fits {given} depends on the labels' values, which a pipeline does not tell before it"
-        " runs: name `binary_accuracy` or `categorical_accuracy`."
+        " runs: name `binary_accuracy`, `categorical_accuracy` or `sparse_categorical_accuracy`."
     )

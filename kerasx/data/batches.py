@@ -74,6 +74,10 @@ class Batches:
             raise TypeError("this pipeline does not tell how many batches it has")
         return self.steps
 
+    def __bool__(self) -> bool:
+        # `validation or batches` is not to ask for a length.
+        return True
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self.dataset)
 

@@ -14,7 +14,7 @@ from keras import tree
 
 from kerasx.data.arrays import Arrays, checked, map_arrays
 from kerasx.data.signature import Signature, joined
-from kerasx.data.streams import Stream, as_stream
+from kerasx.data.streams import Stream, as_stream, is_pipeline
 from kerasx.errors import UsageError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "sample_weight_train", "sample_weight_test")
@@ -37,7 +37,9 @@ class Dataset:
         """Shapes, dtypes and label values; the labels' values are those of all rows."""
         labels = self.train.labels
         if labels is not None and self.validation is not None and self.validation.labels is not None:
-            labels = tree.map_structure(joined, labels, self.validation.labels)
+            # By position: one may have a list where a pipeline has a tuple.
+            both = zip(tree.flatten(labels), tree.flatten(self.validation.labels), strict=True)
+            labels = tree.pack_sequence_as(labels, [joined(ours, theirs) for ours, theirs in both])
         return Signature(inputs=self.train.inputs, labels=labels)
 
     @cached_property
@@ -97,16 +99,18 @@ def as_dataset(value: object, source: str) -> Dataset:
     Raises:
         UsageError: It has another form, or its arrays do not fit each other.
     """
+    if isinstance(value, tuple | list) and len(value) == 2 and is_pipeline(value[0]) and value[1] is None:
+        value = value[0]
     if isinstance(value, Dataset):
         dataset = value
     elif isinstance(value, Mapping):
         dataset = _from_mapping(value, source)
     elif (stream := as_stream(value, source)) is not None:
         dataset = Dataset(stream)
-    elif isinstance(value, tuple | list) and len(value) == 2 and all(_is_rows(each) for each in value):
-        dataset = Dataset(_rows(value[0], source), _rows(value[1], source))
+    elif isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_rows, value)):
+        dataset = Dataset(*(as_stream(each, source) or Arrays(*each) for each in value))
     elif isinstance(value, tuple | list) and 1 <= len(value) <= 3:
-        dataset = Dataset(_rows(value, source))
+        dataset = Dataset(Arrays(*value))
     else:
         raise UsageError(
             f"{source} is {type(value).__name__}, which is no data. Return a mapping with x_train, y_train,"
@@ -135,8 +139,8 @@ def _checked(rows: Arrays | Stream, source: str, purpose: str) -> Arrays | Strea
 
 
 def _ranks(infos: Any) -> str:
-    # A pipeline has no lists: as Keras does, they become tuples.
-    return repr(tree.map_structure(lambda info: len(info.shape), tree.lists_to_tuples(infos)))
+    # Lists and tuples are the same here, and so are dictionaries in any order.
+    return repr(sorted((str(path), len(info.shape)) for path, info in tree.flatten_with_path(infos)))
 
 
 def _shapes(infos: Any) -> str:
@@ -166,13 +170,9 @@ def _from_mapping(value: Mapping[Any, Any], source: str) -> Dataset:
 
 def _is_rows(value: object) -> bool:
     """Whether it is a pipeline, or a tuple of arrays or of structures of arrays."""
-    if as_stream(value, "the data") is not None:
+    if is_pipeline(value):
         return True
     if not isinstance(value, tuple | list) or not 1 <= len(value) <= 3:
         return False
     leaves = tree.flatten(value[0])
     return bool(leaves) and hasattr(leaves[0], "shape")
-
-
-def _rows(value: Any, source: str) -> Arrays | Stream:
-    return as_stream(value, source) or Arrays(*value)

@@ -103,12 +103,16 @@ def label_info(array: np.ndarray[Any, Any]) -> LabelInfo:
 
 
 def joined(labels: LabelInfo, others: LabelInfo) -> LabelInfo:
-    """What holds for two label arrays together; shape and dtype are those of the first."""
+    """What holds for two label arrays together; shape and dtype are those of the first.
+
+    What a pipeline does not tell is left aside.
+    """
+    if not (labels.known and others.known):
+        return labels
     return replace(
         labels,
-        # NumPy's, as they keep the NaN of values that are not known.
-        minimum=float(np.minimum(labels.minimum, others.minimum)),
-        maximum=float(np.maximum(labels.maximum, others.maximum)),
+        minimum=min(labels.minimum, others.minimum),
+        maximum=max(labels.maximum, others.maximum),
         integral=labels.integral and others.integral,
         one_hot=labels.one_hot and others.one_hot,
     )

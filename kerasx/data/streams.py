@@ -89,6 +89,11 @@ class Stream:
         return replace(self, changes=(*self.changes, change))
 
 
+def is_pipeline(value: object) -> bool:
+    """Whether something hands out batches of its own."""
+    return isinstance(value, Stream | tf.data.Dataset | keras.utils.PyDataset)
+
+
 def as_stream(value: object, source: str) -> Stream | None:
     """A pipeline as a stream; None for anything else.
 
@@ -151,7 +156,7 @@ def _from_sequence(sequence: keras.utils.PyDataset, source: str) -> Stream:
     try:
         seen = [sequence[number] for number in range(min(2, steps))]
     except Exception as error:
-        raise user_code_error(f"reading the first batches of {source}", error) from error
+        raise user_code_error(f"reading {source[:1].lower()}{source[1:]}", error) from error
     first, *others = (tree.map_structure(np.asarray, as_batch(batch, source)) for batch in seen)
 
     def spec(leaf: Any, *same: Any) -> tf.TensorSpec:

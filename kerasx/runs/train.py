@@ -13,6 +13,7 @@ import keras
 
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.callbacks import make_callbacks
+from kerasx.assembly.model import policy_of
 from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, NonFiniteError, UsageError
@@ -67,7 +68,9 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
         lines: list[str] = []
         task.model.summary(print_fn=lambda line, **_: lines.append(line))
         task.epochs = 1
-        task.callbacks = make_callbacks(experiment.callbacks, assembly.resolver, Path(folder))
+        task.callbacks = make_callbacks(
+            experiment.callbacks, assembly.resolver, Path(folder), keeps_nothing=True
+        )
         with _kept(task.model):
             try:
                 history = _history(assembly)
@@ -77,6 +80,8 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
                 raise training_error(
                     error, assembly.resolver, "Training failed on the first batch"
                 ) from error
+            finally:
+                task.model.run_eagerly, task.model.jit_compile = assembly.brought_execution
         return DryRun(
             assembly.experiment,
             "\n".join(lines),
@@ -173,7 +178,7 @@ def _write_start(assembly: Assembly, directory: RunDirectory, command: list[str]
         command,
         execution=task.execution.mode,
         jit=task.execution.jit,
-        dtype_policy=task.model.dtype_policy.name,
+        dtype_policy=policy_of(task.model),
         data_digest=assembly.dataset.digest,
         sources=assembly.resolver.references.sources(),
         notes=list(assembly.notes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,15 +81,34 @@ def evaluate(
 
 def predict(directory: RunDirectory, registry: Registry, x: Any, reporter: Reporter | None = None) -> Any:
     """The outputs of a run's model; see `Engine.predict`."""
+    return _predicted(directory, registry, lambda model: x, reporter)
+
+
+def _predicted(
+    directory: RunDirectory,
+    registry: Registry,
+    inputs: Callable[[keras.Model], Any],
+    reporter: Reporter | None,
+) -> Any:
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
         model = _model(directory, experiment, resolver)
-        rows = checked(Arrays(x), "The input", "input")
+        rows = checked(Arrays(inputs(model)), "The input", "input")
         built(model, Signature(rows.inputs))
         try:
             return model.predict(rows.x, batch_size=experiment.batch_size, verbose=0)
         except Exception as error:
             raise UsageError(f"Prediction failed: {one_line(error)}") from error
+
+
+def _inputs(model: keras.Model, arrays: dict[str, Any]) -> Any:
+    """The only array, all that the model's inputs are called by, or the array `x` among others."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    names = {each.name for each in keras.tree.flatten(getattr(model, "inputs", None) or [])}
+    if len(names) > 1 and names <= set(arrays):
+        return {name: arrays[name] for name in names}
+    return arrays.get("x", arrays)
 
 
 def predict_file(
@@ -98,8 +117,7 @@ def predict_file(
     """Predict from one npz file into another; see `Engine.predict_file`."""
     arrays = load_npz(source)
     _check_target(target, ".npz")
-    only = next(iter(arrays.values())) if len(arrays) == 1 else arrays.get("x")
-    outputs = predict(directory, registry, arrays if only is None else only, reporter)
+    outputs = _predicted(directory, registry, lambda model: _inputs(model, arrays), reporter)
     if isinstance(outputs, dict):
         named = outputs
     elif isinstance(outputs, list | tuple):
