@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Case:
         metrics: Makes the metrics.
         loss_weights: As `compile` has them.
         weighted_metrics: Makes the weighted metrics.
+        compile_options: What else `compile` is given, of a model that arrives compiled.
         class_weight: As `fit` has it.
         precision: A dtype policy.
         arrives_compiled: Whether kerasx is given a model that is compiled, not loss, optimizer and metrics.
@@ -54,7 +55,8 @@ class Case:
         keeps_jit: False where Keras leaves jit out by itself.
         drift: Bound of the largest |difference| between weights of eager and of graph execution: about
             four times what was measured.
-        without: Fields of the same case without its feature, to show that it makes a difference.
+        without: Fields of the same case without its feature, to show that it makes a difference; a tuple
+            where it has several.
     """
 
     covers: str
@@ -65,6 +67,7 @@ class Case:
     metrics: Callable[[], Any] = lambda: ["accuracy"]
     loss_weights: Any = None
     weighted_metrics: Callable[[], Any] = lambda: None
+    compile_options: dict[str, Any] = field(default_factory=dict)
     class_weight: dict[int, float] | None = None
     precision: str | None = None
     arrives_compiled: bool = False
@@ -72,7 +75,13 @@ class Case:
     short_jit: bool = False
     keeps_jit: bool = True
     drift: float = 1e-6
-    without: dict[str, Any] = field(default_factory=dict)
+    without: dict[str, Any] | tuple[dict[str, Any], ...] = ()
+
+    @property
+    def variants(self) -> list[Case]:
+        """The case without its features, one at a time."""
+        variants = (self.without,) if isinstance(self.without, dict) else self.without
+        return [replace(self, **fields) for fields in variants]
 
 
 @dataclass(frozen=True)
@@ -173,8 +182,15 @@ def experiment(case: Case, data: Data, **values: Any) -> kerasx.Experiment:
         "jit": False,
     }
     if not case.arrives_compiled:
-        fields.update(loss=case.loss(), metrics=tuple(case.metrics() or ()))
-        fields["optimizer"] = case.optimizer() if callable(case.optimizer) else dict(case.optimizer)
+        metrics = case.metrics()
+        fields.update(
+            loss=case.loss(),
+            loss_weights=case.loss_weights,
+            # None would have kerasx look for an accuracy that fits.
+            metrics=() if metrics is None else metrics,
+            weighted_metrics=case.weighted_metrics(),
+            optimizer=case.optimizer() if callable(case.optimizer) else dict(case.optimizer),
+        )
     if case.class_weight is not None:
         fields["class_weight"] = case.class_weight
     return kerasx.Experiment.parse({**fields, **values})
@@ -248,6 +264,7 @@ def _compiled_with(case: Case) -> dict[str, Any]:
         "loss_weights": case.loss_weights,
         "metrics": case.metrics(),
         "weighted_metrics": case.weighted_metrics(),
+        **case.compile_options,
     }
 
 

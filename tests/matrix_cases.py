@@ -3,80 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import matrix_models as models
-from keras import losses, metrics, optimizers
+from keras import losses, optimizers
 from matrix import Case
-from matrix_models import several, table
+from matrix_parts import (
+    ADAM,
+    AVERAGING,
+    MOMENTUM,
+    PLAIN,
+    NeverReset,
+    adam,
+    binary_crossentropy,
+    both,
+    crossentropy,
+    decaying,
+    digits,
+    none,
+    one_hot_crossentropy,
+    scaled_adam,
+    scaled_averaging_adam,
+    several,
+    sgd,
+    stateful_metrics,
+    table,
+    tokens,
+    unlabelled,
+    weighted_table,
+)
 
 from kerasx.builtins.losses import SumSquaredError
 
-MOMENTUM = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}
-ADAM = {"name": "adam", "learning_rate": 0.01}
-AVERAGING = {"name": "sgd", "learning_rate": 0.05, "use_ema": True, "ema_momentum": 0.9}
-PLAIN = {"name": "sgd", "learning_rate": 0.01}
-
-
-def crossentropy() -> losses.Loss:
-    return losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def one_hot_crossentropy() -> losses.Loss:
-    return losses.CategoricalCrossentropy(from_logits=True)
-
-
-def binary_crossentropy() -> losses.Loss:
-    return losses.BinaryCrossentropy(from_logits=True)
-
-
-def none() -> None:
-    return None
-
-
-def both(form: str) -> Callable[[], Any]:
-    """A loss for each of the two outputs."""
-
-    def made() -> Any:
-        if form == "dicts":
-            return {"kind": crossentropy(), "size": losses.Huber()}
-        return [crossentropy(), losses.Huber()] if form == "lists" else (crossentropy(), losses.Huber())
-
-    return made
-
-
-def sgd(**options: Any) -> Callable[[], Any]:
-    return partial(optimizers.SGD, **{"learning_rate": 0.1, **options})
-
-
-def adam(**options: Any) -> Callable[[], Any]:
-    return partial(optimizers.Adam, **{"learning_rate": 0.02, **options})
-
-
-def scaled_adam() -> optimizers.Optimizer:
-    """Starts with a scale under which gradients overflow, so that it skips steps and finds another."""
-    return optimizers.LossScaleOptimizer(optimizers.Adam(0.02), initial_scale=2.0**20, dynamic_growth_steps=2)
-
-
-def decaying() -> optimizers.Optimizer:
-    return optimizers.SGD(optimizers.schedules.ExponentialDecay(0.2, decay_steps=2, decay_rate=0.5))
-
-
-class NeverReset(metrics.Precision):
-    """What a metric would be if nobody reset it between epochs."""
-
-    def reset_state(self) -> None:
-        pass
-
-
-def stateful_metrics(precision: type[metrics.Precision] = metrics.Precision) -> list[Any]:
-    return [metrics.AUC(from_logits=True, name="area"), precision(thresholds=0.4, name="precision")]
+# A rate that drops nothing, with a stream all the same: those of the layers after it stay as they are.
+NEVER = 1e-9
 
 
 def of_digits(covers: str, build: Callable[[], Any], **fields: Any) -> Case:
     given = {"loss": crossentropy, "optimizer": MOMENTUM, **fields}
-    return Case(covers, build, models.digits, **given)
+    return Case(covers, build, digits, **given)
 
 
 def of_table(covers: str, build: Callable[[], Any] = models.dense, **fields: Any) -> Case:
@@ -128,7 +95,7 @@ CASES: dict[str, Case] = {
     ),
     "sample-weights": of_table(
         "sample weights",
-        rows=models.weighted_table,
+        rows=weighted_table,
         optimizer=sgd(learning_rate=0.2),
         without={"rows": table},
     ),
@@ -146,31 +113,37 @@ CASES: dict[str, Case] = {
     "masked-lstm": of_table(
         "masks, and temporal sample weights beside them",
         partial(models.masked, "lstm", temporal=True),
-        rows=partial(models.tokens, temporal=True),
+        rows=partial(tokens, temporal=True),
         optimizer=adam(),
-        without={"build": partial(models.masked, "lstm", temporal=True, mask_zero=False)},
+        without=(
+            {"build": partial(models.masked, "lstm", temporal=True, mask_zero=False)},
+            {"rows": lambda: tokens(temporal=True)[:2]},
+        ),
     ),
     "masked-gru": of_table(
         "masks into a layer that returns one step",
         partial(models.masked, "gru"),
-        rows=models.tokens,
+        rows=tokens,
         optimizer=adam(),
         without={"build": partial(models.masked, "gru", mask_zero=False)},
     ),
     "regularized": of_table(
         "kernel, bias and activity regularizers",
         partial(models.regularized, penalty=0.0),
-        without={"build": partial(models.regularized, 0.0, 0.0, 0.0)},
+        without=tuple(
+            {"build": partial(models.regularized, penalty=0.0, **{part: 0.0})}
+            for part in ("kernel", "bias", "activity")
+        ),
     ),
     "added-loss": of_table(
         "add_loss of a layer",
-        partial(models.regularized, 0.0, 0.0),
-        without={"build": partial(models.regularized, 0.0, 0.0, 0.0)},
+        partial(models.regularized, 0.0, 0.0, 0.0),
+        without={"build": partial(models.regularized, 0.0, 0.0, 0.0, 0.0)},
     ),
     "unlabelled": of_table(
         "no labels and no loss but add_loss",
         models.autoencoder,
-        rows=models.unlabelled,
+        rows=unlabelled,
         loss=none,
         metrics=none,
         optimizer=adam(),
@@ -181,13 +154,14 @@ CASES: dict[str, Case] = {
         "lists",
         loss_weights=[0.3, 2.0],
         metrics=lambda: [["accuracy"], ["mae", "mse"]],
-        arrives_compiled=True,
         without={"loss_weights": None},
     ),
     "several-tuples": several_case(
-        "tuples of inputs, outputs and losses",
+        "tuples of inputs, outputs and losses, with loss weights of a compiled model",
         "tuples",
-        without={"loss": lambda: (crossentropy(), losses.MeanAbsoluteError())},
+        loss_weights=(2.0, 0.5),
+        arrives_compiled=True,
+        without=({"loss": lambda: (crossentropy(), losses.MeanAbsoluteError())}, {"loss_weights": None}),
     ),
     "several-dicts": several_case(
         "dictionaries of inputs, outputs and losses",
@@ -202,8 +176,13 @@ CASES: dict[str, Case] = {
         loss_weights={"kind": 0.3, "size": 2.0},
         metrics=lambda: {"kind": ["accuracy"], "size": ["mae"]},
         weighted_metrics=lambda: {"kind": ["accuracy"], "size": ["mae"]},
-        arrives_compiled=True,
-        without={"rows": partial(several, "dicts")},
+        without=({"rows": partial(several, "dicts")}, {"loss_weights": None}, {"weighted_metrics": none}),
+    ),
+    "several-one-loss": several_case(
+        "an output without a loss",
+        "dicts",
+        loss=lambda: {"kind": crossentropy(), "size": None},
+        without={"loss": both("dicts")},
     ),
     "stateful": of_table(
         "a stateful layer, which starts a batch where the one before ended",
@@ -216,7 +195,10 @@ CASES: dict[str, Case] = {
         "two dropout layers, SpatialDropout and GaussianNoise",
         models.noisy,
         optimizer=adam(),
-        without={"build": partial(models.noisy, 0.0, 0.0, 0.0, 0.0)},
+        without=tuple(
+            {"build": partial(models.noisy, **{part: NEVER})}
+            for part in ("first", "second", "channels", "noise")
+        ),
     ),
     "unseeded": of_table(
         "Keras's own random stream",
@@ -228,7 +210,25 @@ CASES: dict[str, Case] = {
         "mixed_float16 with a LossScaleOptimizer of its own that skips steps",
         optimizer=scaled_adam,
         precision="mixed_float16",
-        without={"optimizer": adam()},
+        without=({"optimizer": adam()}, {"precision": None}),
+    ),
+    "scaled-averaging-adam": of_table(
+        "a LossScaleOptimizer around EMA and gradient accumulation",
+        optimizer=scaled_averaging_adam,
+        precision="mixed_float16",
+        without={"optimizer": scaled_adam},
+    ),
+    "unscaled": of_digits(
+        "mixed_float16 of a model that was compiled with auto_scale_loss=False",
+        models.mlp,
+        loss=SumSquaredError,
+        optimizer={**PLAIN, "learning_rate": 200.0},
+        # So small a loss that half precision loses gradients which are not scaled.
+        loss_weights=1e-4,
+        precision="mixed_float16",
+        arrives_compiled=True,
+        compile_options={"auto_scale_loss": False},
+        without={"compile_options": {}},
     ),
     "bfloat16": of_table(
         "mixed_bfloat16, whose numbers have eight bits",
@@ -250,7 +250,9 @@ CASES: dict[str, Case] = {
         without={"optimizer": partial(optimizers.AdamW, 0.02, weight_decay=0.0)},
     ),
     "constraints": of_table(
-        "MaxNorm and NonNeg", models.constrained, without={"build": partial(models.constrained, 100.0)}
+        "MaxNorm and NonNeg",
+        models.constrained,
+        without=tuple({"build": partial(models.constrained, **{part: False})} for part in ("kernel", "bias")),
     ),
     "accumulation": of_table(
         "gradient accumulation over epochs' ends, as 3 does not divide 4 batches",
@@ -299,7 +301,7 @@ CASES: dict[str, Case] = {
         without={"build": models.dense},
     ),
     "own-metrics": of_table(
-        "own metrics property, with a compute_loss that updates them",
+        "own metrics property, a model that arrives compiled, with a compute_loss that updates them",
         partial(models.dense, model=models.OwnMetrics),
         rows=partial(table, "one-hot"),
         loss=none,
@@ -317,7 +319,13 @@ CASES: dict[str, Case] = {
         "frozen layers",
         models.frozen,
         optimizer=adam(),
-        without={"build": partial(models.frozen, trainable=True)},
+        without=tuple({"build": partial(models.frozen, **{part: False})} for part in ("hidden", "norm")),
+    ),
+    "layer-metric": of_table(
+        "a metric of a layer",
+        models.measured,
+        optimizer=sgd(learning_rate=0.05),
+        without={"build": models.dense},
     ),
     "flipped": of_digits(
         "augmentation that XLA compiles: RandomFlip",
@@ -328,6 +336,12 @@ CASES: dict[str, Case] = {
         "augmentation for which Keras leaves jit out: RandomTranslation, RandomRotation",
         models.augmented,
         keeps_jit=False,
-        without={"build": partial(models.augmented, moves=False)},
+        without=tuple({"build": partial(models.augmented, **{part: 0.0})} for part in ("by", "turn")),
     ),
 }
+CASES["several-compiled"] = replace(
+    CASES["several-weighted"],
+    covers="the same of a model that arrives compiled",
+    optimizer=adam(),
+    arrives_compiled=True,
+)

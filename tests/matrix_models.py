@@ -1,4 +1,4 @@
-"""The rows, layers and models of the bits matrix; `matrix.CASES` says what each of them covers.
+"""The layers and models of the bits matrix; `matrix_cases.CASES` says what each of them covers.
 
 Models are as small as they can be while their feature is awake, since tracing is what tests pay for. Where a
 layer can be left out, it is made after those with initial weights: each layer draws its seed from Python's
@@ -7,10 +7,9 @@ layer can be left out, it is made after those with initial weights: each layer d
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-import numpy as np
+from matrix_parts import CLASSES
 
 from kerasx.startup import start_tensorflow
 
@@ -19,69 +18,6 @@ start_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers, ops, regularizers  # noqa: E402
-from kerasx_mnist.data import read_idx  # noqa: E402
-
-# The largest number of rows that a case trains on, and on how many it is validated.
-TRAINING, VALIDATION = 128, 38
-POOL = TRAINING + VALIDATION
-CLASSES = 3
-
-
-# --- Rows: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, each an array or a structure of arrays ------------
-
-
-@functools.cache
-def digits() -> tuple[Any, ...]:
-    x = read_idx("train-images-idx3-ubyte")[:POOL, ::2, ::2].astype("float32") / 255
-    return x, read_idx("train-labels-idx1-ubyte")[:POOL].astype("int64")
-
-
-@functools.cache
-def table(labels: str = "numbers") -> tuple[Any, ...]:
-    random = np.random.RandomState(7)
-    x = random.normal(size=(POOL, 8)).astype("float32")
-    numbers = (x[:, :CLASSES] + 0.3 * random.normal(size=(POOL, CLASSES))).argmax(axis=1)
-    forms = {
-        "numbers": numbers,
-        "one-hot": np.eye(CLASSES, dtype="float32")[numbers],
-        "int column": numbers[:, None].astype("int32"),
-        "float column": (numbers > 0).astype("float32")[:, None],
-    }
-    return x, forms[labels]
-
-
-def weighted_table() -> tuple[Any, ...]:
-    """Some rows weigh nothing, some twice as much as others."""
-    return *table(), np.linspace(0, 2, POOL).astype("float32")
-
-
-def unlabelled() -> tuple[Any, ...]:
-    return (table()[0],)
-
-
-@functools.cache
-def tokens(temporal: bool = False) -> tuple[Any, ...]:
-    """Sequences of 1 to 6 tokens, filled up with zeros; with a label and a weight for each, or for all."""
-    random = np.random.RandomState(8)
-    x = random.randint(1, 9, size=(POOL, 6))
-    x[np.arange(6) >= random.randint(1, 7, size=POOL)[:, None]] = 0
-    if temporal:
-        return x, x % CLASSES, random.uniform(0, 2, size=x.shape).astype("float32")
-    return x, x[:, 0] % CLASSES
-
-
-@functools.cache
-def several(form: str, weighted: bool = False) -> tuple[Any, ...]:
-    """Two inputs and two outputs, in lists, tuples or dictionaries."""
-    x, kind = table()
-    parts: list[Any] = [[x[:, :4], x[:, 4:]], [kind, x[:, :2] * x[:, 4:6]]]
-    if weighted:
-        parts.append([np.linspace(0, 2, POOL).astype("float32"), np.linspace(1, 0, POOL).astype("float32")])
-    if form == "dicts":
-        keys = [("left", "right"), ("kind", "size"), ("kind", "size")]
-        return tuple(dict(zip(names, part, strict=True)) for names, part in zip(keys, parts, strict=False))
-    return tuple(tuple(part) if form == "tuples" else part for part in parts)
-
 
 # --- Models of digits ------------------------------------------------------------------------------------
 
@@ -116,11 +52,11 @@ def lstm() -> keras.Model:
     return keras.Sequential([keras.Input((14, 14)), layers.LSTM(12), layers.Dense(10)])
 
 
-def augmented(flips: bool = True, moves: bool = True) -> keras.Model:
+def augmented(flips: bool = True, moves: bool = True, by: float = 0.1, turn: float = 0.1) -> keras.Model:
     top = layers.Dense(10)
     changes: list[Any] = [layers.RandomFlip("horizontal")] if flips else []
     if moves:
-        changes += [layers.RandomTranslation(0.1, 0.1), layers.RandomRotation(0.1)]
+        changes += [layers.RandomTranslation(by, by), layers.RandomRotation(turn)]
     return keras.Sequential(
         [keras.Input((14, 14)), layers.Reshape((14, 14, 1)), *changes, layers.Flatten(), top]
     )
@@ -186,18 +122,21 @@ class Penalty(layers.Layer):
         return inputs
 
 
-def regularized(kernel: float = 0.02, activity: float = 0.01, penalty: float = 0.1) -> keras.Model:
+def regularized(
+    kernel: float = 0.02, bias: float = 0.02, activity: float = 0.01, penalty: float = 0.1
+) -> keras.Model:
     return dense(
         Penalty(penalty),
         kernel_regularizer=regularizers.L2(kernel),
-        bias_regularizer=regularizers.L1(kernel),
+        bias_regularizer=regularizers.L1(bias),
         activity_regularizer=regularizers.L2(activity),
     )
 
 
-def constrained(maximum: float = 0.5) -> keras.Model:
+def constrained(kernel: bool = True, bias: bool = True) -> keras.Model:
     return dense(
-        kernel_constraint=keras.constraints.MaxNorm(maximum), bias_constraint=keras.constraints.NonNeg()
+        kernel_constraint=keras.constraints.MaxNorm(0.5) if kernel else None,
+        bias_constraint=keras.constraints.NonNeg() if bias else None,
     )
 
 
@@ -236,12 +175,27 @@ def noisy(first: float = 0.2, second: float = 0.3, channels: float = 0.25, noise
     )
 
 
-def frozen(trainable: bool = False) -> keras.Model:
+def frozen(hidden: bool = True, norm: bool = True) -> keras.Model:
     """A frozen BatchNormalization also stops to follow the batches."""
     model = dense(layers.BatchNormalization(momentum=0.5))
-    for layer in model.layers[1:3]:
-        layer.trainable = trainable
+    model.layers[1].trainable, model.layers[2].trainable = not hidden, not norm
     return model
+
+
+class Meter(layers.Layer):
+    """Measures what passes through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = keras.metrics.Mean(name="level")
+
+    def call(self, inputs: Any) -> Any:
+        self.level.update_state(ops.mean(inputs))
+        return inputs
+
+
+def measured() -> keras.Model:
+    return dense(Meter())
 
 
 def unbuilt() -> keras.Model:

@@ -142,3 +142,34 @@ def test_what_is_wrong_is_named_and_nothing_is_left(tmp_path: Path, callback: An
         train(tmp_path, callbacks=[callback])
     assert message in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_to_keras_goes_with_the_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras's own default folder, and folders that are not there yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERASX_DISABLE_PLUGINS", "kerasx-tensorboard,tensorboard")
+    log = {"name": "csv_logger", "filename": "sub/log.csv"}
+    run = train(tmp_path / "runs", epochs=1, callbacks=["TensorBoard", log])
+    assert list(run.directory.glob("logs/train/events*"))
+    assert (run.directory / "sub/log.csv").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_dry_run_leaves_a_backup_alone(tmp_path: Path) -> None:
+    """BackupAndRestore would restore from it, and take it away at the end."""
+    backup = {
+        "name": "backup_and_restore",
+        "backup_dir": str(tmp_path / "backup"),
+        "delete_checkpoint": False,
+    }
+    train(tmp_path / "runs", epochs=2, callbacks=[backup])
+    before = {path: path.read_bytes() for path in (tmp_path / "backup").iterdir()}
+    assert before
+    dry = kerasx.Engine(runs=tmp_path / "runs").dry_run(
+        model=model,
+        dataset=DATA,
+        loss={"name": "sparse_categorical_crossentropy", "from_logits": True},
+        callbacks=[{**backup, "delete_checkpoint": True}],
+    )
+    assert "loss" in dry.logs
+    assert {path: path.read_bytes() for path in (tmp_path / "backup").iterdir()} == before

@@ -300,3 +300,45 @@ def test_labels_that_do_not_fit_the_outputs_are_refused(
     with pytest.raises(kerasx.UsageError):
         train(tmp_path / "runs", loss=loss, dataset=(X, labels))
     assert not any((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"loss": "mse", "metrics": ["sparse_categorical_accuracy"]},
+            "takes class numbers, and the labels are",
+        ),
+        ({"metrics": ["categorical_accuracy"]}, "compares labels and outputs element by element"),
+        ({"metrics": ["precision"]}, "compares labels and outputs element by element"),
+        ({"metrics": ["f1_score"]}, "compares labels and outputs element by element"),
+    ],
+)
+def test_a_metric_that_labels_do_not_fit_is_refused(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    """Keras answers with a number, or for some sizes of batch."""
+    loss = {"name": "sparse_categorical_crossentropy", "from_logits": True}
+    with pytest.raises(kerasx.UsageError, match=said):
+        train(tmp_path, **{"loss": loss, **fields})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_loss_for_several_outputs_is_checked_for_each(tmp_path: Path) -> None:
+    """An elementwise one would broadcast a column of class numbers against the outputs."""
+
+    def two() -> keras.Model:
+        inputs = keras.Input((6,))
+        return keras.Model(inputs, {name: keras.layers.Dense(3, name=name)(inputs) for name in "ab"})
+
+    labels = dict.fromkeys("ab", CLASSES[:, None])
+    with pytest.raises(kerasx.UsageError, match="give one-hot labels, or a sparse loss"):
+        train(tmp_path, model=two, dataset=(X, labels), loss="mse")
+    with pytest.raises(kerasx.UsageError, match=r"The labels name an output `bb`.*Did you mean `b`"):
+        train(tmp_path, model=two, dataset=(X, {"a": CLASSES, "bb": CLASSES}), loss="mse")
+    rows = {name: np.eye(3, dtype="float32")[CLASSES] for name in "ab"}
+    assert train(tmp_path, model=two, dataset=(X, rows), loss="mse").history["loss"][0] > 0
+    with pytest.raises(kerasx.UsageError, match="give `loss_weights` one weight for each"):
+        train(tmp_path, model=two, dataset=(X, rows), loss="mse", loss_weights=2.0)
+    with pytest.raises(kerasx.UsageError, match="give `loss_weights` as a number"):
+        train(tmp_path, loss="mse", loss_weights={"x": 2.0})

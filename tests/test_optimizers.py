@@ -15,6 +15,8 @@ start_tensorflow()
 
 import keras  # noqa: E402
 
+from kerasx.experiment import merged  # noqa: E402
+
 RNG = np.random.RandomState(7)
 X = RNG.randn(40, 5).astype("float32")
 Y = X @ RNG.randn(5, 2).astype("float32")
@@ -162,3 +164,33 @@ def test_loss_scaling_takes_an_optimizer_inside(tmp_path: Path) -> None:
     written = kerasx.Experiment.from_toml(other.directory / "experiment.toml")
     again = train(tmp_path, optimizer=written.optimizer, **fields)
     assert again.weights_digest == other.weights_digest
+
+
+def test_an_optimizer_of_the_users_own_takes_the_rate_that_is_asked_for(tmp_path: Path) -> None:
+    """Also where the function that makes it knows of none; what is written repeats the run."""
+    (tmp_path / "own.py").write_text(
+        "import keras\n"
+        "def made():\n    return keras.optimizers.SGD(0.3, momentum=0.5)\n"
+        "SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)\n"
+    )
+    own = f"{tmp_path}/own.py"
+    first = train(tmp_path / "runs", optimizer=f"{own}:made")
+    written = kerasx.Experiment.from_toml(first.directory / "experiment.toml")
+    assert written.learning_rate == 0.3
+    again = train(tmp_path / "runs", optimizer=written.optimizer, learning_rate=written.learning_rate)
+    assert again.weights_digest == first.weights_digest
+    asked = train(tmp_path / "runs", optimizer=f"{own}:made", learning_rate=0.1)
+    assert rates(asked) == pytest.approx(0.1)
+    assert train(tmp_path / "runs", learning_rate=f"{own}:SCHEDULE").weights_digest == (
+        train(tmp_path / "runs", learning_rate=DECAY).weights_digest
+    )
+
+
+def test_a_rate_that_is_asked_for_goes_before_that_of_the_optimizer_below(tmp_path: Path) -> None:
+    """From code and on the command line, also inside of a wrapped optimizer."""
+    below = kerasx.Experiment(optimizer={"name": "sgd", "learning_rate": 0.1, "momentum": 0.5})
+    assert below.with_values(learning_rate=0.5).optimizer.options == {"momentum": 0.5}
+    assert below.with_values(epochs=1).optimizer.options == {"learning_rate": 0.1, "momentum": 0.5}
+    wrapped = {"name": "loss_scale_optimizer", "inner_optimizer": {"name": "sgd", "learning_rate": 0.1}}
+    run = train(tmp_path, **merged({"optimizer": wrapped}, {"learning_rate": 0.5}))
+    assert float(run.model.optimizer.inner_optimizer.learning_rate) == 0.5

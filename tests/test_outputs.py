@@ -222,17 +222,20 @@ def test_a_table_for_each_part_in_every_notation(kept: kerasx.Run, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("build", "weights"),
-    [(as_list, [0.5, 1.0]), (AsTuple, None)],
+    ("build", "weights", "strategies"),
+    [(as_list, [0.5, 1.0], ("compiled-fit", "gradient-tape")), (AsTuple, None, ("gradient-tape",))],
 )
 def test_lists_for_outputs_in_a_list_or_a_tuple(
-    build: Callable[[], keras.Model], weights: Any, tmp_path: Path
+    build: Callable[[], keras.Model], weights: Any, strategies: tuple[str, ...], tmp_path: Path
 ) -> None:
     data = (X, [DIGIT, SIZE] if build is as_list else (DIGIT, SIZE))
     metrics = [["accuracy"], ["mae", "mse"]]
     expected = plain(build, data, loss=[crossentropy, "huber"], loss_weights=weights, metrics=metrics)
-    for strategy, huber in (("compiled-fit", "huber"), ("gradient-tape", {"name": "huber", "delta": 1.0})):
-        values = {"loss": (crossentropy, huber), "loss_weights": weights, "metrics": metrics}
+    losses = (crossentropy, {"name": "Huber", "delta": 1.0})
+    if build is AsTuple:
+        losses = (crossentropy, "huber")  # Keras calls the loss of an output without a name by this one
+    for strategy in strategies:
+        values = {"loss": losses, "loss_weights": weights, "metrics": metrics}
         run = train(tmp_path, model=build, dataset=data, strategy=strategy, **values)
         assert result_of(run) == expected, strategy
 
@@ -283,34 +286,29 @@ def test_accuracy_is_chosen_for_each_output_by_its_own_labels(tmp_path: Path) ->
     assert {"digit_accuracy", "size_accuracy"} <= set(tried.logs)
 
 
-@pytest.mark.parametrize("build", [as_list, as_dictionary])
-def test_without_metrics_named_several_outputs_train_all_the_same(
-    build: Callable[[], keras.Model], tmp_path: Path
-) -> None:
-    data = (X, NAMED if build is as_dictionary else [DIGIT, SIZE])
-    losses = [crossentropy, "mse"]
-    expected = plain(build, data, loss=losses)
-    run = train(tmp_path, model=build, dataset=data, loss=losses)
-    assert run.weights_digest == expected[0]
-    assert expected[1].items() <= run.history.items()
+def test_without_metrics_named_several_outputs_train_all_the_same(tmp_path: Path) -> None:
+    losses = {"digit": crossentropy, "size": "mse"}
+    expected = plain(as_dictionary, named_rows(), loss=losses)
+    run = train(tmp_path, model=as_dictionary, dataset=named_rows(), loss=losses)
+    assert result_of(run) == expected
+    assert "no metric was named: several outputs need one each (a table `metrics`)" in run.notes
 
 
 def test_loss_weights_of_a_model_that_arrives_compiled(tmp_path: Path) -> None:
-    """Everything else it was compiled with stays."""
+    """They replace its own; everything else it was compiled with stays."""
 
     losses, metrics = {"digit": "mse", "size": "mse"}, {"size": ["mae"]}
 
     def compiled() -> keras.Model:
         model = as_dictionary()
-        model.compile("adam", losses, loss_weights={"digit": 1.0, "size": 3.0}, metrics=metrics)
+        model.compile("sgd", losses, loss_weights={"digit": 1.0, "size": 3.0}, metrics=metrics)
         return model
 
     weights = {"digit": 0.25, "size": 2.0}
     rows = (X, {"digit": np.eye(3, dtype="float32")[DIGIT], "size": SIZE})
     run = train(tmp_path, model=compiled, dataset=rows, loss_weights=weights)
-    asked = {"optimizer": "adam", "loss": losses, "loss_weights": weights, "metrics": metrics}
+    asked = {"loss": losses, "loss_weights": weights, "metrics": metrics}
     assert result_of(run) == plain(as_dictionary, rows, **asked)
-    assert run.weights_digest != train(tmp_path, model=compiled, dataset=rows).weights_digest
 
 
 # --- files -------------------------------------------------------------------------------------------
@@ -390,7 +388,7 @@ EXPERIMENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(EXPERIMENT)
 def test_trees_are_the_same_after_they_were_written_and_read(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]

@@ -160,3 +160,34 @@ def test_inputs_that_the_model_does_not_have_are_refused(tmp_path: Path, x: Any)
     run = train(tmp_path / "runs", model=of_dictionary, dataset=({"image": IMAGE, "hour": HOUR}, Y), epochs=1)
     with pytest.raises(kerasx.UsageError, match="does not fit the model"):
         kerasx.Engine(runs=tmp_path / "runs").predict(run, x)
+
+
+# Fails: `as_dataset` compares dictionaries by their text.
+def test_the_order_in_which_names_are_given_means_nothing(tmp_path: Path) -> None:
+    train_rows, backwards = {"image": IMAGE, "hour": HOUR}, {"hour": HOUR[:8], "image": IMAGE[:8]}
+    fields = {"model": of_dictionary, "loss": "mse", "metrics": ["mae"]}
+    engine = kerasx.Engine(runs=tmp_path)
+    logs = [
+        engine.dry_run(**fields, dataset=((train_rows, Y), (validation, Y[:8]))).logs
+        for validation in (backwards, dict(reversed(backwards.items())))
+    ]
+    assert logs[0] == logs[1]
+    assert set(logs[0]) == {"loss", "mae", "val_loss", "val_mae"}
+
+
+# Fails: `predict_file` takes `x` alone.
+def test_an_input_may_be_called_x(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with an array `x` among others holds one array for each input, not `x` alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def build() -> keras.Model:
+        x, z = keras.Input((1,), name="x"), keras.Input((1,), name="z")
+        return keras.Model({"x": x, "z": z}, keras.layers.Dense(1)(keras.layers.concatenate([x, z])))
+
+    parts = {"x": Y, "z": Y + 1}
+    run = train(tmp_path / "runs", model=build, dataset=(parts, Y), epochs=1)
+    np.savez("rows.npz", **parts)
+    engine = kerasx.Engine(runs=tmp_path / "runs")
+    assert engine.predict_file(run, Path("rows.npz"), Path("out.npz")) == {"predictions": (40, 1)}
+    with np.load("out.npz") as written:
+        assert np.array_equal(written["predictions"], engine.predict(run, parts))

@@ -121,32 +121,35 @@ def _scales(optimizer: Any) -> bool:
 
 
 def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, execution: Execution) -> None:
-    brought: dict[str, Any] = {}
-    if model.compiled:
+    def or_brought(name: str, asked: Any) -> Any:
+        """What is asked for, or else what the model was compiled with."""
+        if asked is not None or not model.compiled:
+            return asked
         try:
-            brought = keras.saving.deserialize_keras_object(model.get_compile_config())
+            return keras.saving.deserialize_keras_object(model.get_compile_config().get(name))
         except Exception as error:
             raise UsageError(
-                "The model was compiled with objects that Keras cannot write down, so that its loss or"
-                f" metrics cannot be replaced: {one_line(error)}. Compile it with what you want."
+                "The model was compiled with objects that Keras cannot write down, so that its"
+                f" `{name}` cannot be kept beside what is replaced: {one_line(error)}. Compile it with"
+                " what you want."
             ) from error
-
-    def or_brought(name: str, asked: Any) -> Any:
-        return brought.get(name) if asked is None else asked
 
     if isinstance(loss_weights, tuple):
         loss_weights = list(loss_weights)
     elif isinstance(loss_weights, dict) and isinstance(objectives.loss, dict):
         # Keras wants a weight for each loss.
         loss_weights = {name: loss_weights.get(name, 1.0) for name in objectives.loss}
+    loss_weights = or_brought("loss_weights", loss_weights)
+    # None rather than an empty list, which makes Keras ask for results that nobody measures.
+    metrics = or_brought("metrics", objectives.metrics) or None
+    weighted_metrics = or_brought("weighted_metrics", objectives.weighted_metrics) or None
     try:
         model.compile(
             optimizer=objectives.optimizer,
             loss=objectives.loss,
-            loss_weights=or_brought("loss_weights", loss_weights),
-            # None rather than an empty list, which makes Keras ask for results that nobody measures.
-            metrics=or_brought("metrics", objectives.metrics) or None,
-            weighted_metrics=or_brought("weighted_metrics", objectives.weighted_metrics) or None,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
             run_eagerly=execution.eager,
             steps_per_execution=model.steps_per_execution,
             jit_compile=execution.jit,

@@ -16,18 +16,50 @@ from kerasx.errors import UsageError
 _NOT_ELEMENTWISE = ("SparseCategoricalCrossentropy", "CTC")
 
 
+# Keras metrics that compare element by element, or take the largest of each row of both.
+_OF_ROWS = (
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "Precision",
+    "Recall",
+    "F1Score",
+    "FBetaScore",
+    "R2Score",
+    "PearsonCorrelation",
+)
+
+
 def check_metric(metric: Any, signature: Signature) -> None:
-    """Refuse a metric of Keras's that would compare class numbers with outputs element by element."""
+    """Refuse a metric of Keras's that would compare labels and outputs of different shapes.
+
+    Many answer with a number all the same, at least for some sizes of batch.
+
+    Raises:
+        UsageError: Labels and outputs do not fit.
+    """
     name = type(metric).__name__
-    compares = KerasNames(keras.losses, keras.losses.Loss).find(name.removeprefix("Root"))
-    is_keras = getattr(keras.metrics, name, None) is type(metric)
-    if not is_keras or compares is None or compares.__name__ in _NOT_ELEMENTWISE:
+    if getattr(keras.metrics, name, None) is not type(metric):
         return
-    if needs_one_hot(signature.labels, signature.outputs):
+    labels, outputs = signature.labels, signature.outputs
+    if not isinstance(labels, LabelInfo) or not isinstance(outputs, TensorInfo):
+        return
+    shapes = f"labels {labels.described}, outputs {outputs.described}"
+    if name.startswith("Sparse"):
+        units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
+        if units != 1 and len(labels.shape) == len(outputs.shape) and labels.shape[-1] == units:
+            raise UsageError(
+                f"The metric {name} takes class numbers, and the labels are rows: {shapes}. Name its variant"
+                f" without `sparse`{', as the labels are encoded' if labels.one_hot else ''}."
+            )
+        return
+    compares = KerasNames(keras.losses, keras.losses.Loss).find(name.removeprefix("Root"))
+    is_elementwise = compares is not None and compares.__name__ not in _NOT_ELEMENTWISE
+    if (is_elementwise or name in _OF_ROWS) and needs_one_hot(labels, outputs):
         raise UsageError(
             f"The metric {name} compares labels and outputs element by element, and they have different"
-            f" shapes: labels {signature.labels.described}, outputs {signature.outputs.described}. Encode the"
-            " labels (--set labels=one-hot) or name another metric."
+            f" shapes: {shapes}. Encode the labels (--set labels=one-hot) or name another metric, such as its"
+            " sparse variant."
         )
 
 

@@ -73,7 +73,7 @@ def make_loss(tree: Tree, outputs: Outputs, resolver: Resolver) -> Any:
             loss = make(found, "loss", name=component.name)
         else:
             loss = objective(found, "loss", keras.losses.Loss, {"signature": output.signature})
-        for part in output.parts() if output.is_one is False else [output]:
+        for part in [output] if output.is_one else output.parts():
             if part is not outputs:
                 _check_part(loss, part.signature)
         return loss

@@ -55,10 +55,8 @@ class Outputs:
     def parts(self) -> list[Outputs]:
         """All of several outputs."""
         outputs = self.signature.outputs
-        return [
-            self.part(key, "outputs")
-            for key in (outputs if isinstance(outputs, dict) else range(len(outputs)))
-        ]
+        keys = outputs if isinstance(outputs, dict) else range(len(outputs))
+        return [self.part(key, "outputs") for key in keys]
 
     def _names(self) -> tuple[str, ...]:
         """The names by which outputs can be asked for, in the order of the outputs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ import numpy as np
 from kerasx.assembly.assemble import assemble, load_dataset
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
-from kerasx.component import components_of
 from kerasx.data.arrays import Arrays, checked
 from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
@@ -53,17 +53,15 @@ def evaluate(
             given = experiment.with_values(dataset=dataset).dataset
             values["dataset"] = load_dataset(given, Resolver(registry))
             experiment = experiment.with_values(dataset=values["dataset"])
-        # What was handed over as an object comes back with the model, which was saved compiled.
-        objectives = (experiment.loss, experiment.metrics, experiment.weighted_metrics)
-        compiled = experiment.loss is None or any(each.was_object for each in components_of(objectives))
-        if compiled:
-            brought = ("loss", "loss_weights", "metrics", "weighted_metrics", "optimizer", "learning_rate")
-            values |= dict.fromkeys(brought)
-        else:
-            values |= {"optimizer": "sgd", "learning_rate": None}  # evaluation uses neither
         if experiment.strategy.was_object:
             values["strategy"] = Experiment().strategy
-        values["model"] = _model(directory, experiment, resolver, compile=compiled)
+        # A model that was saved whole brings back what it was compiled with, objects and all.
+        values["model"], is_whole = _model(directory, experiment, resolver, compile=True)
+        if is_whole and values["model"].compiled:
+            brought = ("loss", "loss_weights", "metrics", "weighted_metrics", "optimizer", "learning_rate")
+            values |= dict.fromkeys(brought)
+        elif not values["model"].compiled:
+            values |= {"optimizer": "sgd", "learning_rate": None}  # evaluation uses neither
         assembly = assemble(experiment.with_values(**values), resolver)
         task = assembly.task
         if task.validation is None and dataset is None:
@@ -92,7 +90,7 @@ def _predicted(
 ) -> Any:
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
-        model = _model(directory, experiment, resolver)
+        model, _ = _model(directory, experiment, resolver)
         rows = checked(Arrays(inputs(model)), "The input", "input")
         built(model, Signature(rows.inputs))
         try:
@@ -146,7 +144,7 @@ def export(
     _check_target(path, FORMATS[chosen])
     experiment = directory.experiment
     with isolated(experiment.seed, experiment.precision), _using(directory, registry, reporter) as resolver:
-        model = _model(directory, experiment, resolver)
+        model, _ = _model(directory, experiment, resolver)
         try:
             if chosen == "saved-model":
                 model.export(path, format="tf_saved_model", verbose=False)
@@ -159,17 +157,20 @@ def export(
 
 def _model(
     directory: RunDirectory, experiment: Experiment, resolver: Resolver, *, compile: bool = False
-) -> keras.Model:
-    """The trained model of a run: its file, or rebuilt from its reference with its weights."""
+) -> tuple[keras.Model, bool]:
+    """The trained model of a run, and whether it is from its file or rebuilt with its weights."""
     whole, weights = directory.path / MODEL, directory.path / WEIGHTS
     kept = whole if whole.is_file() else weights
     if not kept.is_file():
         raise UsageError(f"{directory.name} has no model: its status is {directory.summary.get('status')}.")
     if kept is whole:
         try:
-            return load_model(whole, compile=compile)
+            return load_model(whole, compile=compile), True
         except UsageError:
             # Keras's safe mode loads no class or function of a user's; those come with the reference.
+            brought = experiment.loss is None or experiment.metrics is None
+            if experiment.model.was_object and compile and not brought:
+                return load_model(whole, compile=False), True
             if experiment.model.was_object:
                 raise
     if experiment.model.was_object:
@@ -192,7 +193,7 @@ def _model(
             f"The weights of {directory.name} do not fit what `{experiment.model.described}` builds now:"
             f" {one_line(error)}"
         ) from error
-    return model
+    return model, False
 
 
 @contextlib.contextmanager
@@ -206,7 +207,10 @@ def _using(directory: RunDirectory, registry: Registry, reporter: Reporter | Non
         return [path for path, digest in present.items() if recorded.get(path, digest) != digest]
 
     try:
-        yield resolver
+        with warnings.catch_warnings():
+            # What is loaded is used, not trained on: the state of the optimizer does not matter.
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            yield resolver
     except UsageError as error:
         if changed():
             said = f"{error} (Changed since {directory.name}: {', '.join(changed())}.)"

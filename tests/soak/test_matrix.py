@@ -7,11 +7,24 @@ Takes about ten minutes on two processors, and is left out of `pytest` for that.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
+import keras
 import pytest
-from matrix import CONSTANT, SHORT_LAST, STRATEGIES, Training, data_of, drift, plain, same_weights
-from matrix_cases import CASES
+from matrix import (
+    CONSTANT,
+    SHORT_LAST,
+    STRATEGIES,
+    Training,
+    data_of,
+    drift,
+    experiment,
+    plain,
+    same_weights,
+)
+from matrix_cases import CASES, of_table
+
+import kerasx
 
 AWAKE = [name for name, case in CASES.items() if case.without]
 UNJITTED = [name for name, case in CASES.items() if not case.keeps_jit]
@@ -76,8 +89,37 @@ def test_no_two_cases_are_the_same(jit: bool, train: Training) -> None:
 @pytest.mark.parametrize("name", AWAKE)
 def test_the_feature_of_a_case_is_awake(name: str, train: Training) -> None:
     """Without it the same initial weights train to other numbers, or the case would cover nothing."""
+    script = train.plain(name)
+    for number, other in enumerate(CASES[name].variants):
+        without = plain(other, data_of(other, rows_of(name, False)))
+        assert script.initial is None or without.initial is None or same_weights(script, without), number
+        assert (script.history, script.evaluation) != (without.history, without.evaluation), number
+
+
+@pytest.mark.parametrize("name", UNJITTED)
+def test_a_layer_that_xla_cannot_compile_leaves_jit_out_and_says_so(name: str, train: Training) -> None:
+    """As `fit` does by itself: the bits are those of the graph without jit, of the same rows."""
     case = CASES[name]
-    other = replace(case, **case.without)
-    script, without = train.plain(name), plain(other, data_of(other, rows_of(name, False)))
-    assert script.initial is None or without.initial is None or same_weights(script, without)
-    assert (script.history, script.evaluation) != (without.history, without.evaluation)
+    without = plain(case, train.data(name, jit=True))
+    for strategy in STRATEGIES:
+        run = train(name, strategy, jit=True)
+        assert not run.jit
+        assert any("jit_compile=False" in note for note in run.notes), strategy
+        assert run == without, strategy
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_optimizer_object_trains_each_time_as_it_was_handed_over(strategy: str, tmp_path: Path) -> None:
+    """Here with variables that are left out of weight decay, which no config of the optimizer says."""
+
+    def optimizer() -> keras.optimizers.Optimizer:
+        made = keras.optimizers.AdamW(0.02, weight_decay=0.5)
+        made.exclude_from_weight_decay(var_names=["kernel"])
+        return made
+
+    case = of_table("weight decay of some variables", optimizer=optimizer)
+    data = data_of(case, (64, None))
+    declared = experiment(case, data, strategy=strategy, execution="eager")
+    engine = kerasx.Engine(runs=tmp_path)
+    digests = [engine.train(declared).weights_digest for _ in range(2)]
+    assert digests == [plain(case, data, execution="eager").digest] * 2
