@@ -366,7 +366,7 @@ def test_what_a_pipeline_does_not_tell_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(kerasx.UsageError, match=r"--set model\.outputs=10"):
         train(tmp_path, case, model="mlp")
     one_hot = rows(X, np.eye(3, dtype="float32")[Y]).batch(BATCH)
-    with pytest.raises(kerasx.UsageError, match="name `binary_accuracy` or `categorical_accuracy`"):
+    with pytest.raises(kerasx.UsageError, match="name `binary_accuracy`, `categorical_accuracy`"):
         train(tmp_path, case, dataset=one_hot, loss="mse", metrics=["accuracy"])
     mlp = {"name": "mlp", "hidden": [4], "outputs": 3}
     run = train(tmp_path, case, model=mlp)
