@@ -1,6 +1,6 @@
 """Equal bits, everywhere: every case of the matrix, by three strategies and a plain Keras script.
 
-Takes about ten minutes on two processors, and is left out of `pytest` for that. It is run by
+Takes about a quarter of an hour on two processors, and is left out of `pytest` for that. It is run by
 
     uv run pytest tests/soak/test_matrix.py
 """
