@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from pydantic import (
@@ -111,7 +111,7 @@ def _as_tree(given: object) -> Tree | None:
         return given
     if isinstance(given, list | tuple):
         return tuple(None if each == _NONE else _as_tree(each) for each in given)
-    if isinstance(given, Mapping) and "name" not in given:
+    if _is_table(given):
         parts = {str(key): _as_tree(each) for key, each in given.items() if each != _NONE}
         return {key: part for key, part in parts.items() if part is not None}
     component = _as_component(given)
@@ -120,12 +120,13 @@ def _as_tree(given: object) -> Tree | None:
 
 
 def _as_trees(given: object) -> object:
-    """Accept one name where a list is expected."""
+    """The same for metrics, of which one component is a list of one."""
     is_structure = given is None or isinstance(given, list | tuple)
     return _as_tree(given if is_structure or _is_table(given) else (given,))
 
 
-def _is_table(given: object) -> bool:
+def _is_table(given: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether it is a table by output, not that of one component, which has a name."""
     return isinstance(given, Mapping) and "name" not in given
 
 

@@ -149,6 +149,20 @@ def test_what_is_wrong_is_named(tmp_path: Path, fields: dict[str, Any], message:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_optimizer_that_has_trained_trains_again_as_it_was_handed_over(tmp_path: Path) -> None:
+    """What is left out of weight decay is in no config of Keras's: it has to survive all the same."""
+
+    def optimizer(leaves_out: list[str]) -> keras.optimizers.Optimizer:
+        made = keras.optimizers.AdamW(0.02, weight_decay=0.5)
+        made.exclude_from_weight_decay(var_names=leaves_out)
+        return made
+
+    handed_over = optimizer(["kernel"])
+    first, second = (train(tmp_path, optimizer=handed_over) for _ in range(2))
+    assert first.weights_digest == second.weights_digest
+    assert first.weights_digest != train(tmp_path, optimizer=optimizer(["bias"])).weights_digest
+
+
 def test_loss_scaling_takes_an_optimizer_inside(tmp_path: Path) -> None:
     """By name, as the object that `compile` makes by itself under mixed_float16."""
     scaled = {"name": "loss_scale_optimizer", "inner_optimizer": {"name": "adam", "beta_1": 0.8}}
