@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from kerasx.engine import Engine
     from kerasx.experiment import Experiment
     from kerasx.runs.result import DryRun, Run
-    from kerasx.training.execution import Execution, bind_step
-    from kerasx.training.fit import run_fit
+    from kerasx.training.binding import BoundStep, Call
+    from kerasx.training.execution import CannotExecute, Execution
+    from kerasx.training.fit import check_fit_calls_functions, run_fit, run_fused_fit
     from kerasx.training.loop import run_batches, run_epochs, run_evaluation
     from kerasx.training.steps import (
         Logs,
@@ -58,7 +59,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Arrays",
     "Batches",
+    "BoundStep",
+    "Call",
     "CallbackSpec",
+    "CannotExecute",
     "Capabilities",
     "CommandSpec",
     "Component",
@@ -88,7 +92,7 @@ __all__ = [
     "TrainingTask",
     "UsageError",
     "batch_order",
-    "bind_step",
+    "check_fit_calls_functions",
     "hookimpl",
     "own_test_step",
     "own_train_step",
@@ -96,6 +100,7 @@ __all__ = [
     "run_epochs",
     "run_evaluation",
     "run_fit",
+    "run_fused_fit",
     "test_step",
     "track_loss",
     "train_step",
@@ -113,8 +118,9 @@ _HOMES = {
     "kerasx.component": ("Component",),
     "kerasx.experiment": ("Experiment",),
     "kerasx.runs.result": ("DryRun", "Run"),
-    "kerasx.training.execution": ("Execution", "bind_step"),
-    "kerasx.training.fit": ("run_fit",),
+    "kerasx.training.binding": ("BoundStep", "Call"),
+    "kerasx.training.execution": ("CannotExecute", "Execution"),
+    "kerasx.training.fit": ("check_fit_calls_functions", "run_fit", "run_fused_fit"),
     "kerasx.training.loop": ("run_batches", "run_epochs", "run_evaluation"),
     "kerasx.training.steps": (
         "Logs",

@@ -28,7 +28,7 @@ from kerasx.component import (
 )
 from kerasx.errors import UsageError, suggestion
 
-ExecutionMode = Literal["eager", "graph"]
+ExecutionMode = Literal["eager", "graph", "fused"]
 
 
 class Experiment(BaseModel):
@@ -57,8 +57,9 @@ class Experiment(BaseModel):
         shuffle: Whether each epoch has its own order of rows (of batches, for a PyDataset).
         seed: Of initial weights, batch order and random streams.
         strategy: A registered strategy, or a step, a loop or a `StepStrategy` by reference.
-        execution: `eager` or `graph`; None takes the strategy's default.
-        jit: Whether XLA compiles the step; None takes the strategy's default.
+        execution: `eager`, `graph` or `fused`; None takes the strategy's default, or what stands in for it.
+        jit: Whether XLA compiles the step; None takes the strategy's default, or none where XLA cannot.
+        steps_per_call: Steps between two batch events of callbacks in `fused`; None for ten events an epoch.
         precision: A Keras dtype policy such as `mixed_float16`; None leaves Keras's.
         devices: On how many devices to train; None or 1 for one.
         labels: `as-given`, or `one-hot` to encode class numbers once.
@@ -87,6 +88,7 @@ class Experiment(BaseModel):
     strategy: ComponentField = Component(name="custom-step")
     execution: ExecutionMode | None = None
     jit: bool | None = None
+    steps_per_call: Annotated[int, Field(ge=1, strict=True)] | None = None
     precision: str | None = None
     devices: Annotated[int, Field(ge=1, strict=True)] | None = None
     labels: Literal["as-given", "one-hot"] = "as-given"

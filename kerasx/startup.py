@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def start_tensorflow() -> None:
         )
 
 
+@functools.cache
 def start_xla() -> None:
     """Have XLA compile something small; what TensorFlow prints at a first compilation is dropped.
 

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasx.assembly.choose import ChosenStrategy, choose_strategy, settle_execution
+from kerasx.assembly.choose import ChosenStrategy, choose_strategy
 from kerasx.assembly.compiling import compile_model, loss_for, objectives_for
+from kerasx.assembly.execution import executions, prepare
 from kerasx.assembly.label_checks import check_labels, encodes_labels
 from kerasx.assembly.model import build_model, built, load_weights, policy_of
 from kerasx.assembly.objectives import ACCURACY, Objectives, loss_component
@@ -39,8 +40,9 @@ class Assembly:
         chosen: The strategy, and the steps it calls.
         dataset: As the steps see it, labels encoded where they are.
         resolver: Who answered for what.
-        brought_execution: The model's `run_eagerly` and `jit_compile` as it arrived.
+        brought_execution: `run_eagerly`, `jit_compile` and `steps_per_execution` of the model as it arrived.
         notes: What was chosen and why.
+        compile_seconds: What tracing and compiling took, where it was done beforehand.
     """
 
     experiment: Experiment
@@ -48,8 +50,14 @@ class Assembly:
     chosen: ChosenStrategy
     dataset: Dataset
     resolver: Resolver
-    brought_execution: tuple[bool, bool | None]
+    brought_execution: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    compile_seconds: float = 0.0
+
+    def put_execution_back(self) -> None:
+        """How this run executed the model is not how the next one has to."""
+        for name, value in self.brought_execution.items():
+            setattr(self.task.model, name, value)
 
 
 def load_dataset(component: Component, resolver: Resolver) -> Dataset:
@@ -67,7 +75,9 @@ def load_dataset(component: Component, resolver: Resolver) -> Dataset:
     return as_dataset(value, f"The data set `{component.described}`")
 
 
-def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | None = None) -> Assembly:
+def assemble(
+    experiment: Experiment, resolver: Resolver, *, batch_limit: int | None = None, trains: bool = True
+) -> Assembly:
     """Resolve, build, compile and check an experiment; nothing is trained and nothing is written.
 
     Runs inside `isolated`, whose seed the initial weights come from.
@@ -76,16 +86,17 @@ def assemble(experiment: Experiment, resolver: Resolver, *, batch_limit: int | N
         experiment: The declaration.
         resolver: Finds components and remembers who answered.
         batch_limit: At most so many batches an epoch.
+        trains: Whether the task will be trained, or evaluated alone.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
     with distribution_scope(experiment.devices):
-        return _assemble(experiment, resolver, batch_limit)
+        return _assemble(experiment, resolver, batch_limit, trains)
 
 
-def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | None) -> Assembly:
+def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | None, trains: bool) -> Assembly:
     notes: list[str] = []
     if experiment.objects:
         notes.append(
@@ -100,7 +111,9 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     model = build_model(experiment.model, dataset.signature, resolver)
     _check_precision(experiment, model)
     brings_objectives = bool(model.compiled)
-    brought_execution = (model.run_eagerly, model.jit_compile) if brings_objectives else (False, None)
+    brought_execution = {"run_eagerly": False, "jit_compile": None, "steps_per_execution": 1}
+    if brings_objectives:
+        brought_execution = {name: getattr(model, name) for name in brought_execution}
     signature = built(model, dataset.signature)
     if dataset.validation is not None:
         built(model, Dataset(dataset.validation).signature)
@@ -118,13 +131,17 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     if experiment.class_weight:
         dataset = class_weighted(dataset, experiment.class_weight)
 
-    execution = settle_execution(experiment, chosen, model)
+    batches = training_batches(
+        dataset.train, experiment.batch_size, experiment.seed, shuffle=experiment.shuffle, limit=batch_limit
+    )
+    choices = executions(experiment, chosen, model, batches.steps, trains=trains)
     objectives = objectives_for(
         experiment, model, loss, outputs_of(model, signature), resolver, own_step=chosen.has_own_step(model)
     )
-    notes += [*objectives.notes, *compile_model(experiment, model, objectives, execution)]
-    # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
-    execution = replace(execution, jit=bool(model.jit_compile))
+    notes += [*objectives.notes, *compile_model(experiment, model, objectives, choices[0])]
+    if not model.jit_compile:
+        # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
+        choices = list(dict.fromkeys(replace(each, jit=False) for each in choices))
 
     train_step, test_step, said = chosen.steps_for(model)
     notes.append(said)
@@ -132,24 +149,21 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         notes.append("no validation: the data set has no test rows")
     task = TrainingTask(
         model=model,
-        batches=training_batches(
-            dataset.train,
-            experiment.batch_size,
-            experiment.seed,
-            shuffle=experiment.shuffle,
-            limit=batch_limit,
-        ),
+        batches=batches,
         validation=None
         if dataset.validation is None
         else validation_batches(dataset.validation, experiment.batch_size, batch_limit),
         callbacks=[],
         epochs=experiment.epochs,
-        execution=execution,
+        execution=choices[0],
         train_step=train_step,
         test_step=test_step,
     )
+    fell_back, compile_seconds = prepare(task, chosen, choices, trains=trains)
     complete = _completed(experiment, task, brings_objectives, objectives)
-    return Assembly(complete, task, chosen, dataset, resolver, brought_execution, notes)
+    return Assembly(
+        complete, task, chosen, dataset, resolver, brought_execution, [*notes, *fell_back], compile_seconds
+    )
 
 
 def _told_of(dataset: Dataset, experiment: Experiment) -> list[str]:
@@ -198,6 +212,7 @@ def _completed(
     values: dict[str, Any] = {
         "execution": task.execution.mode,
         "jit": task.execution.jit,
+        "steps_per_call": task.execution.steps_per_call if task.execution.fused else None,
         "devices": experiment.devices or 1,
     }
     if not _arrives_built(experiment):

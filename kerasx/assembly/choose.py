@@ -1,4 +1,4 @@
-"""Chooses the strategy, the steps it calls and the execution, before anything is trained."""
+"""Chooses the strategy and the steps it calls, before anything is trained."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from pydantic import BaseModel, ValidationError
 from kerasx.assembly.resolve import Found, Resolver, refuse_options
 from kerasx.component import Component
 from kerasx.errors import PluginError, UsageError, one_line, suggestion
-from kerasx.experiment import Experiment
 from kerasx.references import user_code_error
 from kerasx.training.adapters import LoopStrategy
-from kerasx.training.distribution import is_distributed
-from kerasx.training.execution import Execution
 from kerasx.training.steps import (
     Step,
     kind_of_function,
@@ -100,47 +97,6 @@ def choose_strategy(component: Component, resolver: Resolver) -> ChosenStrategy:
     driver = _with_options(*_driver(resolver), resolver)
     step = returning_logs(value, component.described)
     return ChosenStrategy(driver.strategy, component.described, step, None, component.described)
-
-
-def settle_execution(experiment: Experiment, chosen: ChosenStrategy, model: keras.Model) -> Execution:
-    """The execution that the experiment, the strategy and a compiled model agree on.
-
-    Raises:
-        UsageError: The strategy does not offer it, or eager execution is to be compiled by XLA.
-    """
-    capabilities = chosen.strategy.capabilities
-    brought = "eager" if model.compiled and model.run_eagerly else None
-    mode = experiment.execution or brought or capabilities.executions[0]
-    if mode not in capabilities.executions:
-        raise UsageError(
-            f"The strategy `{chosen.name}` has no execution `{mode}`. It has:"
-            f" {', '.join(capabilities.executions)}."
-        )
-    if experiment.jit and mode == "eager":
-        raise UsageError(
-            "XLA compiles graphs, and eager execution has none: use --execution graph with --jit, or leave"
-            " --jit out."
-        )
-    if experiment.jit and not capabilities.jit:
-        raise UsageError(f"The strategy `{chosen.name}` cannot be compiled by XLA: leave --jit out.")
-    if (experiment.devices or 1) > 1:
-        if not capabilities.distribution:
-            raise UsageError(f"The strategy `{chosen.name}` trains on one device: leave --devices out.")
-        if not is_distributed(model):
-            raise UsageError(
-                f"The model `{model.name}` was built before it was to train on {experiment.devices} devices:"
-                " name a function that builds it."
-            )
-    if experiment.jit and is_distributed(model):
-        raise UsageError(
-            "XLA does not compile a step that runs on several devices: leave --jit or --devices out."
-        )
-    if experiment.jit is not None:
-        return Execution(mode, experiment.jit)
-    if mode == "eager" or not capabilities.jit:
-        return Execution(mode, False)
-    # Keras's own rule, which is off on a CPU.
-    return Execution(mode, bool(model.jit_compile))
 
 
 def _with_options(found: Found, strategy: type[StepStrategy], resolver: Resolver) -> ChosenStrategy:

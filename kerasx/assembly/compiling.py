@@ -108,8 +108,15 @@ def _change(model: keras.Model, optimizer: Any, execution: Execution) -> None:
     if _scales(model.optimizer) and not _scales(optimizer):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)  # as `compile` did
     model.optimizer = optimizer
+    set_execution(model, execution)
+
+
+def set_execution(model: keras.Model, execution: Execution) -> None:
+    """Have the model execute its own functions in this way."""
     model.run_eagerly = execution.eager
     model.jit_compile = execution.jit
+    if execution.fused:
+        model.steps_per_execution = execution.steps_per_call
     # Functions that were traced before would be used again as they are.
     model.make_train_function(force=True)
     model.make_test_function(force=True)

@@ -58,9 +58,17 @@ _OPTIONS: dict[str, Any] = {
     "seed": Annotated[
         int | None, _option("--seed", "Of weights, batch order and random streams. (Default: 0.)")
     ],
-    "execution": Annotated[str | None, _option("--execution", "eager or graph. (Default: the strategy's.)")],
+    "execution": Annotated[
+        str | None, _option("--execution", "eager, graph or fused. (Default: the strategy's.)")
+    ],
     "jit": Annotated[
         bool | None, _option("--jit/--no-jit", "Compile the step with XLA. (Default: the strategy's.)")
+    ],
+    "steps_per_call": Annotated[
+        int | None,
+        _option(
+            "--steps-per-call", "Steps between two batch events of callbacks. (Default: a tenth of an epoch.)"
+        ),
     ],
     "precision": Annotated[str | None, _option("--precision", "Keras dtype policy, such as mixed_float16.")],
     "devices": Annotated[int | None, _option("--devices", "Train on so many devices. (Default: 1.)")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -35,9 +36,10 @@ class Batches:
         limit: At most so many batches an epoch; None for all.
 
     Attributes:
+        rows: As given.
+        batch_size: As given; of a pipeline's batches it says nothing.
         position: The epoch that `dataset` yields next, counted from 0.
         steps: Batches an epoch; None where a pipeline does not tell.
-        dataset: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of tensors.
     """
 
     def __init__(
@@ -47,22 +49,27 @@ class Batches:
         order: Order | None = None,
         limit: int | None = None,
     ) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
         self.position = 0
         self._expected: int | None = None
         self._order = order
         self._limit = limit
-        if isinstance(rows, Arrays):
-            self.steps: int | None = -(-rows.rows // batch_size)
-            dataset = self._gathered(rows, batch_size)
+        steps = -(-rows.rows // batch_size) if isinstance(rows, Arrays) else rows.steps
+        self.steps: int | None = steps if steps is None or limit is None else min(steps, limit)
+
+    @cached_property
+    def dataset(self) -> tf.data.Dataset:
+        """`(x,)`, `(x, y)` or `(x, y, sample_weight)` of tensors; made when first asked for."""
+        if isinstance(self.rows, Arrays):
+            dataset = self._gathered(self.rows, self.batch_size)
         else:
-            self.steps = rows.steps
-            dataset = self._streamed(rows)
-        if limit is not None:
-            dataset = dataset.take(limit)
-            self.steps = None if self.steps is None else min(self.steps, limit)
+            dataset = self._streamed(self.rows)
+        if self._limit is not None:
+            dataset = dataset.take(self._limit)
         if self.steps is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
-        self.dataset: tf.data.Dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     def __len__(self) -> int:
         """Batches an epoch.
@@ -100,6 +107,8 @@ class Batches:
         Args:
             steps: How many batches there were; None for all.
         """
+        if isinstance(self.rows, Arrays):
+            return
         expected = self.steps if self.steps is not None else self._expected
         if expected is None:
             self._expected = None if steps is None else steps + 1
@@ -108,8 +117,20 @@ class Batches:
 
     @property
     def signature(self) -> Any:
-        """The `tf.TensorSpec` structure of a batch."""
+        """The `tf.TensorSpec` structure of a batch, whose first axis is unknown for arrays."""
+        if isinstance(self.rows, Arrays):
+            return tf.nest.map_structure(
+                lambda leaf: tf.TensorSpec([None, *leaf.shape[1:]], tf.as_dtype(leaf.dtype)),
+                tree.lists_to_tuples(self.rows.data),
+            )
         return self.dataset.element_spec
+
+    def row_numbers(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The numbers of an epoch's rows in their order, int64 of shape `[rows]`; of arrays only."""
+        self.position = epoch
+        assert isinstance(self.rows, Arrays)
+        limit = None if self._limit is None else self._limit * self.batch_size
+        return self._numbers(self.rows.rows)[:limit]
 
     def _numbers(self, count: int) -> npt.NDArray[np.int64]:
         """Rows or batches in the order of the epoch."""

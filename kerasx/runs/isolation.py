@@ -71,7 +71,14 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
     """Leave out that a step is traced too often: each run traces its own, at one line of the same file."""
-    steps = ("multi_step_on_iterator", "one_step_on_iterator", "one_step_on_data", "bind_step")
+    steps = (
+        "multi_step_on_iterator",
+        "one_step_on_iterator",
+        "one_step_on_data",
+        "single_step",
+        "fused_step",
+        "fused_loop",
+    )
     message = record.getMessage()
     return "triggered tf.function retracing" not in message or not any(step in message for step in steps)
 

@@ -19,9 +19,11 @@ class Run:
         model: The trained `keras.Model`.
         history: Values by name, epoch by epoch.
         evaluation: Results on the validation rows with the final weights; empty without such rows.
-        execution: `eager` or `graph`.
+        execution: `eager`, `graph` or `fused`.
         jit: Whether XLA compiled the step.
         seconds: Wall time of training with its validations, compilation included.
+        compile_seconds: What of it was spent on tracing and compiling before the first step; 0 where the
+            first step compiles.
         steps: Training steps taken.
         weights_digest: As `kerasx.weights_digest`.
         notes: What was chosen and why.
@@ -37,6 +39,7 @@ class Run:
     seconds: float
     steps: int
     weights_digest: str
+    compile_seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -54,6 +57,7 @@ class Run:
             "history": self.history,
             "evaluation": self.evaluation,
             "seconds": round(self.seconds, 3),
+            "compile_seconds": round(self.compile_seconds, 3),
             "steps_per_second": round(self.steps_per_second, 1),
             "weights_digest": self.weights_digest,
         }

@@ -56,8 +56,7 @@ def train(
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
             raise training_error(error, assembly.resolver, f"Training failed {when}") from error
         finally:
-            # How this run executed the model is not how the next one has to.
-            assembly.task.model.run_eagerly, assembly.task.model.jit_compile = assembly.brought_execution
+            assembly.put_execution_back()
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
@@ -81,7 +80,7 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
                     error, assembly.resolver, "Training failed on the first batch"
                 ) from error
             finally:
-                task.model.run_eagerly, task.model.jit_compile = assembly.brought_execution
+                assembly.put_execution_back()
         return DryRun(
             assembly.experiment,
             "\n".join(lines),
@@ -138,10 +137,10 @@ def _train(
             reporter.note(note)
 
     if task.execution.jit:
-        start_xla()
+        start_xla()  # what is not prepared compiles in its first call
     started = time.perf_counter()
     history = _history(assembly)
-    seconds = time.perf_counter() - started
+    seconds = assembly.compile_seconds + time.perf_counter() - started
     if task.batches.steps is None and counter.taken == 0:
         raise UsageError("The pipeline handed out no batch: nothing was trained.")
     evaluation = {} if task.validation is None else assembly.chosen.strategy.evaluate(task, task.validation)
@@ -159,6 +158,7 @@ def _train(
         execution=task.execution.mode,
         jit=task.execution.jit,
         seconds=seconds,
+        compile_seconds=assembly.compile_seconds,
         steps=counter.taken,
         weights_digest=weights_digest(task.model),
         notes=tuple(assembly.notes),

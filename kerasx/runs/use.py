@@ -62,7 +62,7 @@ def evaluate(
             values |= dict.fromkeys(brought)
         elif not values["model"].compiled:
             values |= {"optimizer": "sgd", "learning_rate": None}  # evaluation uses neither
-        assembly = assemble(experiment.with_values(**values), resolver)
+        assembly = assemble(experiment.with_values(**values), resolver, trains=False)
         task = assembly.task
         if task.validation is None and dataset is None:
             raise UsageError(

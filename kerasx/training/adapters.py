@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from kerasx.errors import UsageError
-from kerasx.training.execution import bind_step
 from kerasx.training.loop import run_epochs
 from kerasx.training.steps import Logs, Loop, test_step
 from kerasx.training.strategy import Capabilities, StepStrategy
@@ -40,6 +39,6 @@ class LoopStrategy(StepStrategy):
                 raise UsageError(f"A loop has to return a dictionary of logs, not {type(logs).__name__}.")
             return logs if logs is not None else task.model.get_metrics_result()
 
-        batches = task.validation or task.batches
-        test = bind_step(task.test_step or test_step, task.model, task.execution, batches.signature)
+        validation = task.validation
+        test = None if validation is None else task.bind(task.test_step or test_step, validation)
         return run_epochs(task, epoch_of, test)

@@ -1,16 +1,14 @@
-"""How a step is executed: eagerly or as one TensorFlow function call, with or without XLA."""
+"""How a step is executed: eagerly, as one TensorFlow function call, or many steps a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-import keras
-import tensorflow as tf
-
-from kerasx.training.distribution import is_distributed, on_each_replica
-from kerasx.training.steps import Logs, Step
+# Calls an epoch, so that callbacks hear of it, and steps a call at the least, so that calling costs little.
+CALLS_AN_EPOCH = 10
+LEAST_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -18,44 +16,45 @@ class Execution:
     """The execution of a run, settled.
 
     Attributes:
-        mode: `eager` or `graph`.
+        mode: `eager`, `graph` or `fused`.
         jit: Whether XLA compiles the step.
+        steps_per_call: Steps between two batch events of callbacks; more than one in `fused` only.
     """
 
     mode: str
     jit: bool
+    steps_per_call: int = 1
 
     @property
     def eager(self) -> bool:
         """Whether steps run operation by operation."""
         return self.mode == "eager"
 
+    @property
+    def fused(self) -> bool:
+        """Whether a call takes many steps."""
+        return self.mode == "fused"
 
-def bind_step(step: Step, model: keras.Model, execution: Execution, signature: Any) -> Callable[[Any], Logs]:
-    """The step as a function of a batch alone, in the given execution.
+    @property
+    def described(self) -> str:
+        """In words, for messages."""
+        return f"{self.mode} with jit" if self.jit else self.mode
 
-    The function is traced once, with the signature of the batches, in which the batch axis is unknown:
-    that is how `fit` traces its step, and some operations give other bits with a fixed size. As in
-    `fit`, AutoGraph is not applied.
+
+class CannotExecute(Exception):
+    """A step cannot be executed in the way that was chosen, which was found out before it was called.
 
     Args:
-        step: A function `(model, data)` that returns logs.
-        model: Its first argument.
-        execution: How to execute it.
-        signature: Structure of `tf.TensorSpec` of a batch.
+        lacks: What it cannot be: compiled (`jit`), taken many at a time (`fused`), or traced (`graph`).
+        why: In a few words.
     """
 
-    def bound(data: Any) -> Logs:
-        return step(model, data)
+    def __init__(self, lacks: Literal["jit", "fused", "graph"], why: str) -> None:
+        super().__init__(why)
+        self.lacks = lacks
+        self.why = why
 
-    if is_distributed(model):
-        replicated = on_each_replica(model, bound)
-        # What a replica gets is no tensor, and has no signature to trace with.
-        return (
-            replicated if execution.eager else tf.function(replicated, autograph=False, reduce_retracing=True)
-        )
-    if execution.eager:
-        return bound
-    return tf.function(  # type: ignore[no-any-return]
-        bound, input_signature=[signature], jit_compile=execution.jit, autograph=False
-    )
+
+def default_steps_per_call(steps: int | None) -> int:
+    """Steps a call, for an epoch of so many; None where a pipeline does not tell."""
+    return max(LEAST_STEPS, math.ceil((steps or 0) / CALLS_AN_EPOCH))

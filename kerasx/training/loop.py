@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
-from kerasx.data.batches import Batches
-from kerasx.errors import UsageError
 from kerasx.plain import plain_value
-from kerasx.training.distribution import distributed_batches
+from kerasx.training.binding import BoundStep
 from kerasx.training.steps import Logs
-from kerasx.training.task import TrainingTask
+from kerasx.training.task import Callbacks, TrainingTask
 
 RunEpoch = Callable[[keras.callbacks.CallbackList, int], Logs]
-RunStep = Callable[[Any], Logs]
 
 
-def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[str, list[float]]:
+def run_epochs(
+    task: TrainingTask, run_epoch: RunEpoch, test: BoundStep | None = None
+) -> dict[str, list[float]]:
     """Train epoch by epoch, as `fit` does around its steps.
 
     Args:
         task: The task.
         run_epoch: Trains one epoch and returns the last step's logs, given the callbacks (for the batch
             events) and the epoch.
-        test: Evaluates one batch and returns logs.
+        test: Evaluates the validation batches; None where there are none.
 
     Returns:
         The history by name, epoch by epoch.
     """
-    model, callbacks = task.model, task.callback_list()
+    model, callbacks = task.model, task.callback_list(Callbacks)
     model.stop_training = False
     epoch_logs: dict[str, Any] = {}
     callbacks.on_train_begin()
@@ -38,8 +37,8 @@ def run_epochs(task: TrainingTask, run_epoch: RunEpoch, test: RunStep) -> dict[s
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
-        if task.validation is not None:
-            validation_logs = run_evaluation(model, task.validation, test, callbacks)
+        if test is not None:
+            validation_logs = run_evaluation(test, callbacks)
             epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
         callbacks.on_epoch_end(epoch, epoch_logs)
         if model.stop_training:
@@ -60,55 +59,38 @@ def _first_epoch(task: TrainingTask) -> int:
     return getattr(task.model, "_initial_epoch", None) or task.initial_epoch
 
 
-def run_batches(
-    model: keras.Model, batches: Batches, epoch: int, step: RunStep, callbacks: keras.callbacks.CallbackList
-) -> Logs:
-    """Take one training step on each batch of an epoch; returns the last step's logs."""
+def run_batches(step: BoundStep, epoch: int, callbacks: keras.callbacks.CallbackList) -> Logs:
+    """Take a training step on each batch of an epoch; returns the last step's logs.
+
+    Callbacks hear of a batch before and after each call of the step, be it for one batch or for many.
+    """
     logs: Logs = {}
-    for number, batch in _numbered(model, batches, epoch):
-        callbacks.on_train_batch_begin(number)
-        logs = step(batch)
-        callbacks.on_train_batch_end(number, logs)
-        if model.stop_training:
+    for call in step.calls(epoch, getattr(callbacks, "told", None)):
+        callbacks.on_train_batch_begin(call.first)
+        logs = call.run()
+        callbacks.on_train_batch_end(call.last, logs)
+        if step.model.stop_training:
             break
     return logs
 
 
-def run_evaluation(
-    model: keras.Model,
-    batches: Batches,
-    test: RunStep,
-    callbacks: keras.callbacks.CallbackList | None = None,
-) -> dict[str, Any]:
+def run_evaluation(test: BoundStep, callbacks: keras.callbacks.CallbackList | None = None) -> dict[str, Any]:
     """Evaluate on all batches; returns what Keras would report."""
+    model = test.model
     callbacks = callbacks or keras.callbacks.CallbackList(model=model)
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
     logs: Logs = {}
-    for number, batch in _numbered(model, batches, 0):
-        callbacks.on_test_batch_begin(number)
-        logs = test(batch)
-        callbacks.on_test_batch_end(number, logs)
+    for call in test.calls(0):
+        callbacks.on_test_batch_begin(call.first)
+        logs = call.run()
+        callbacks.on_test_batch_end(call.last, logs)
         if model.stop_evaluating:
             break
     results = {name: plain_value(value) for name, value in reported_logs(model, logs).items()}
     callbacks.on_test_end(results)
     return results
-
-
-def _numbered(model: keras.Model, batches: Batches, epoch: int) -> Iterator[tuple[int, Any]]:
-    """The batches of an epoch with their numbers from 0.
-
-    Raises:
-        UsageError: There is none, which a pipeline may not know before.
-    """
-    number = -1
-    for number, batch in enumerate(distributed_batches(model, batches.epoch(epoch))):
-        yield number, batch
-    if number < 0:
-        raise UsageError("The pipeline handed out no batch.")
-    batches.end_epoch(number + 1)
 
 
 def reported_logs(model: keras.Model, logs: Logs | None) -> dict[str, Any]:

@@ -62,6 +62,20 @@ class StepStrategy(ABC):
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.options_type()
 
+    def prepare(self, task: TrainingTask, *, trains: bool = True) -> None:  # noqa: B027 - it may do nothing
+        """Trace and compile what `train` and `evaluate` will call, before any step is taken.
+
+        Called with executions that a strategy offers, from the one that was chosen to those that stand in
+        for it. By itself a strategy has nothing to prepare.
+
+        Args:
+            task: As for `train`.
+            trains: Whether `train` will be called, or `evaluate` alone.
+
+        Raises:
+            CannotExecute: What is called cannot be executed as the task's execution says.
+        """
+
     @abstractmethod
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Train the model of the task from its starting position to its last epoch.

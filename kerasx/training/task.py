@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import keras
 
 from kerasx.data.batches import Batches
+from kerasx.training.binding import BoundStep, SingleStep
 from kerasx.training.execution import Execution
+from kerasx.training.fused import FusedStep
 from kerasx.training.steps import Step
+
+AnyCallbacks = TypeVar("AnyCallbacks", bound="Callbacks")
 
 
 @dataclass
@@ -39,15 +43,28 @@ class TrainingTask:
     train_step: Step | None = None
     test_step: Step | None = None
     initial_epoch: int = 0
+    _bound: dict[tuple[Step, int], BoundStep] = field(default_factory=dict, repr=False)
 
     @property
     def optimizer(self) -> Any:
         """The optimizer, of which `apply` takes the gradients."""
         return self.model.optimizer
 
-    def callback_list(self) -> keras.callbacks.CallbackList:
-        """The callbacks as Keras drives them, with a history and the order of batches kept in step."""
-        return keras.callbacks.CallbackList(
+    def bind(self, step: Step, batches: Batches) -> BoundStep:
+        """A step of this task's model in this task's execution; bound once to the same batches."""
+        key = (step, id(batches))
+        if key not in self._bound:
+            kind = FusedStep if self.execution.fused else SingleStep
+            self._bound[key] = kind(step, self.model, batches, self.execution)
+        return self._bound[key]
+
+    def callback_list(self, kind: type[AnyCallbacks]) -> AnyCallbacks:
+        """The callbacks as Keras drives them, with a history and the order of batches kept in step.
+
+        Args:
+            kind: The class of the list.
+        """
+        return kind(
             [BatchPosition(self.batches), *self.callbacks],
             add_history=True,
             add_progbar=False,
@@ -56,6 +73,20 @@ class TrainingTask:
             epochs=self.epochs,
             steps=self.batches.steps,
         )
+
+
+class Callbacks(keras.callbacks.CallbackList):
+    """Keras's list of callbacks, with the event of steps between two batch events.
+
+    A callback of kerasx may have a method `on_steps(steps)`, which is told how many steps of the epoch are
+    taken, also inside a call that takes many.
+    """
+
+    def told(self, steps: int) -> None:
+        """Tell of steps taken."""
+        for callback in self.callbacks:
+            if (on_steps := getattr(callback, "on_steps", None)) is not None:
+                on_steps(steps)
 
 
 class BatchPosition(keras.callbacks.Callback):

@@ -9,13 +9,19 @@ from typing import Any
 
 from kerasx import (
     Batches,
+    BoundStep,
+    Capabilities,
     Step,
     StepOptions,
     StepStrategy,
     TrainingTask,
+    check_fit_calls_functions,
     own_test_step,
     own_train_step,
+    run_evaluation,
     run_fit,
+    run_fused_fit,
+    test_step,
     train_step,
 )
 
@@ -23,17 +29,40 @@ from kerasx import (
 class CustomStepStrategy(StepStrategy):
     """Training through `fit`, so that every callback works, by a step that is not the model's."""
 
+    capabilities = Capabilities(executions=("fused", "graph", "eager"))
     options_type = StepOptions
+
+    def prepare(self, task: TrainingTask, *, trains: bool = True) -> None:
+        """Prepare the steps of training and validation."""
+        if trains:
+            if task.execution.fused:
+                check_fit_calls_functions(task.model)
+            _train_step(task).prepare()
+        if task.validation is not None or not trains:
+            _test_step(task, task.validation or task.batches).prepare()
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Replace the steps, call `fit` once for all epochs, and put the model's own back."""
+        if task.execution.fused:
+            test = None if task.validation is None else _test_step(task, task.validation)
+            return run_fused_fit(task, _train_step(task), test)
         with _replaced(task, train=task.train_step or train_step):
             return run_fit(task)
 
     def evaluate(self, task: TrainingTask, batches: Batches) -> dict[str, Any]:
         """Evaluate by Keras's or the named test step."""
+        if task.execution.fused:
+            return run_evaluation(_test_step(task, batches))
         with _replaced(task):
             return super().evaluate(task, batches)
+
+
+def _train_step(task: TrainingTask) -> BoundStep:
+    return task.bind(task.train_step or train_step, task.batches)
+
+
+def _test_step(task: TrainingTask, batches: Batches) -> BoundStep:
+    return task.bind(task.test_step or test_step, batches)
 
 
 @contextlib.contextmanager

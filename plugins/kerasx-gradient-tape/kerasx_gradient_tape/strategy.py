@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from pydantic import BaseModel
 
 from kerasx import (
     Batches,
-    Logs,
+    BoundStep,
+    Capabilities,
     StepOptions,
     StepStrategy,
     TrainingTask,
-    bind_step,
     run_batches,
     run_epochs,
     run_evaluation,
@@ -23,31 +20,35 @@ from kerasx import (
 
 
 class GradientTapeStrategy(StepStrategy):
-    """An explicit loop: one call of the step for each batch, eagerly or as a TensorFlow function."""
+    """An explicit loop around calls of the step, which take many batches each or one."""
 
+    capabilities = Capabilities(executions=("fused", "graph", "eager"))
     options_type = StepOptions
 
-    def __init__(self, options: BaseModel | None = None) -> None:
-        super().__init__(options)
-        self._tests: dict[Any, Callable[[Any], Logs]] = {}
+    def prepare(self, task: TrainingTask, *, trains: bool = True) -> None:
+        """Prepare the steps of training and validation."""
+        if trains:
+            _train_step(task).prepare()
+        if task.validation is not None or not trains:
+            _test_step(task, task.validation or task.batches).prepare()
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Step through every batch of every epoch."""
-        step = bind_step(task.train_step or train_step, task.model, task.execution, task.batches.signature)
+        step = _train_step(task)
         return run_epochs(
             task,
-            lambda callbacks, epoch: run_batches(task.model, task.batches, epoch, step, callbacks),
-            self._test(task, task.validation or task.batches),
+            lambda callbacks, epoch: run_batches(step, epoch, callbacks),
+            None if task.validation is None else _test_step(task, task.validation),
         )
 
     def evaluate(self, task: TrainingTask, batches: Batches) -> dict[str, Any]:
         """Step through every batch once, without training."""
-        return run_evaluation(task.model, batches, self._test(task, batches))
+        return run_evaluation(_test_step(task, batches))
 
-    def _test(self, task: TrainingTask, batches: Batches) -> Callable[[Any], Logs]:
-        """The test step, traced once for the validations and the evaluation after them."""
-        key = (id(task), repr(batches.signature))
-        if key not in self._tests:
-            step = task.test_step or test_step
-            self._tests[key] = bind_step(step, task.model, task.execution, batches.signature)
-        return self._tests[key]
+
+def _train_step(task: TrainingTask) -> BoundStep:
+    return task.bind(task.train_step or train_step, task.batches)
+
+
+def _test_step(task: TrainingTask, batches: Batches) -> BoundStep:
+    return task.bind(task.test_step or test_step, batches)

@@ -1,0 +1,145 @@
+"""Settles how steps are executed: what was asked for, and what stands in where that is not possible."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import keras
+
+from kerasx.assembly.choose import ChosenStrategy
+from kerasx.assembly.compiling import set_execution
+from kerasx.errors import UsageError
+from kerasx.experiment import Experiment
+from kerasx.startup import start_xla
+from kerasx.training.distribution import is_distributed
+from kerasx.training.execution import CannotExecute, Execution, default_steps_per_call
+from kerasx.training.task import TrainingTask
+
+_CANNOT = {
+    "jit": "XLA cannot compile the step",
+    "fused": "steps cannot be fused",
+    "graph": "the step cannot be traced as a graph",
+}
+_INSTEAD = {
+    "jit": "leave --jit out",
+    "fused": "use --execution graph",
+    "graph": "use --execution eager",
+}
+
+
+def executions(
+    experiment: Experiment, chosen: ChosenStrategy, model: keras.Model, steps: int | None, *, trains: bool
+) -> list[Execution]:
+    """The executions that the experiment, the strategy and a compiled model agree on, first choice first.
+
+    Args:
+        experiment: What it leaves open is chosen here.
+        chosen: The strategy.
+        model: Built; compiled if it arrived so.
+        steps: Batches an epoch; None where a pipeline does not tell.
+        trains: Whether there will be training; where a trained model is evaluated, what was recorded is
+            the first choice and no more.
+
+    Raises:
+        UsageError: The strategy does not offer what is asked for, or eager execution is to be compiled.
+    """
+    capabilities = chosen.strategy.capabilities
+    brought = "eager" if model.compiled and model.run_eagerly else None
+    several = (experiment.devices or 1) > 1
+    offered = [mode for mode in capabilities.executions if not (several and mode == "fused")]
+    mode = experiment.execution or brought or offered[0]
+    _check(experiment, chosen, model, mode)
+    if mode != "fused":
+        if experiment.jit is not None:
+            return [Execution(mode, experiment.jit)]
+        # Keras's own rule, which is off on a CPU.
+        return [Execution(mode, mode != "eager" and capabilities.jit and bool(model.jit_compile))]
+
+    per_call = experiment.steps_per_call or (
+        model.steps_per_execution if model.steps_per_execution > 1 else default_steps_per_call(steps)
+    )
+    is_default = offered[0] == "fused"
+    jits = [experiment.jit] if experiment.jit is not None else [True, False] if is_default else [False]
+    found = [Execution("fused", jit and capabilities.jit, per_call) for jit in jits]
+    if not trains or (experiment.execution is None and experiment.jit is not True):
+        found += [Execution(each, False) for each in ("graph", "eager") if each in offered]
+    if not trains and found[0].jit:
+        found.insert(1, replace(found[0], jit=False))
+    return list(dict.fromkeys(found))
+
+
+def prepare(
+    task: TrainingTask, chosen: ChosenStrategy, choices: list[Execution], *, trains: bool
+) -> tuple[list[str], float]:
+    """Have the strategy trace and compile in the first execution in which it can.
+
+    Only what is fused is prepared, or stands in for it: the rest is traced by its first call, as in Keras.
+
+    Returns:
+        What stands in for what, and why; and the seconds this took.
+
+    Raises:
+        UsageError: None of the executions is possible.
+    """
+    started = time.perf_counter()
+    refused: list[CannotExecute] = []
+    for execution in choices:
+        if refused and refused[-1].lacks == "graph" and not execution.eager:
+            continue
+        task.execution = execution
+        set_execution(task.model, execution)
+        if not refused and not execution.fused:
+            return [], 0.0
+        if execution.jit:
+            start_xla()
+        try:
+            chosen.strategy.prepare(task, trains=trains)
+        except CannotExecute as error:
+            refused.append(error)
+            continue
+        notes = [
+            f"{_CANNOT[refused[0].lacks]}, so that the execution is {execution.described}: {refused[0].why}"
+            for _ in refused[:1]
+        ]
+        return notes, time.perf_counter() - started
+    last = refused[-1]
+    raise UsageError(
+        f"The execution `{choices[-1].described}` is not possible, as {_CANNOT[last.lacks]}: {last.why}."
+        f" To go on, {_INSTEAD[last.lacks]}."
+    )
+
+
+def _check(experiment: Experiment, chosen: ChosenStrategy, model: keras.Model, mode: str) -> None:
+    """Refuse what does not go together."""
+    capabilities = chosen.strategy.capabilities
+    if mode not in capabilities.executions:
+        raise UsageError(
+            f"The strategy `{chosen.name}` has no execution `{mode}`. It has:"
+            f" {', '.join(capabilities.executions)}."
+        )
+    if experiment.jit and mode == "eager":
+        raise UsageError(
+            "XLA compiles graphs, and eager execution has none: use --execution graph with --jit, or leave"
+            " --jit out."
+        )
+    if experiment.jit and not capabilities.jit:
+        raise UsageError(f"The strategy `{chosen.name}` cannot be compiled by XLA: leave --jit out.")
+    if experiment.steps_per_call is not None and mode != "fused":
+        raise UsageError(
+            f"Steps a call are for the execution `fused`, and this one is `{mode}`, which calls every step:"
+            " leave --steps-per-call out."
+        )
+    several = (experiment.devices or 1) > 1
+    if several and not capabilities.distribution:
+        raise UsageError(f"The strategy `{chosen.name}` trains on one device: leave --devices out.")
+    if several and not is_distributed(model):
+        raise UsageError(
+            f"The model `{model.name}` was built before it was to train on {experiment.devices} devices:"
+            " name a function that builds it."
+        )
+    if is_distributed(model) and (experiment.jit or mode == "fused"):
+        raise UsageError(
+            "Steps that run on several devices are neither compiled by XLA nor fused: leave --devices out, or"
+            " --jit and --execution fused."
+        )

@@ -1,0 +1,224 @@
+"""Batches in chunks: what one compiled call goes through, batch after batch, without coming back."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from kerasx.data.arrays import Arrays
+from kerasx.data.batches import Batches
+from kerasx.data.codes import as_codes
+from kerasx.errors import UsageError
+
+# Arrays up to this share of the machine's memory are kept as tensors; larger ones are streamed.
+RESIDENT_SHARE = 0.25
+# Bytes of the chunks that are in memory at a time: one trained on, one waiting, one being put together.
+BUFFER = 64 * 2**20
+
+# Capacity at the least: of a single batch XLA would gather the rows before the loop, in another layout, and
+# multiply them to other bits.
+_LEAST = 2
+
+# For each tensor of a batch all rows `[rows, ...]`, or codes of them and the 256 values of the codes.
+Table: TypeAlias = tuple[tuple[tf.Tensor, ...], ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive batches of one shape.
+
+    Attributes:
+        first: The number of its first batch in the epoch, counted from 0.
+        steps: How many batches it has.
+        table: Where their rows are.
+        numbers: Which rows of the table each batch has, int64 of shape `[capacity, batch]`. The capacity
+            is the same for chunks of full batches, which XLA compiles once; what is after `steps` is not
+            to be used.
+    """
+
+    first: int
+    steps: int
+    table: Table
+    numbers: tf.Tensor
+
+
+class Chunks:
+    """The batches of an epoch, in chunks.
+
+    Arrays that fit in memory are kept as one table, of which chunks only name rows. Larger arrays and
+    pipelines have a table for each chunk, which is made while the one before is trained on.
+
+    Args:
+        batches: Epoch by epoch.
+        steps_per_call: No chunk goes over a multiple of so many steps.
+    """
+
+    def __init__(self, batches: Batches, steps_per_call: int) -> None:
+        self._batches = batches
+        self._per_call = steps_per_call
+        self._running: Iterator[Chunk] | None = None
+        self._table = _resident(batches.rows)
+        capacity = steps_per_call if batches.steps is None else min(steps_per_call, batches.steps)
+        if isinstance(batches.rows, Arrays):
+            # A last batch that is short is a chunk of its own.
+            capacity = min(capacity, batches.rows.rows // batches.batch_size)
+        if self._table is None:
+            capacity = min(capacity, BUFFER // (3 * _batch_bytes(batches)))
+        self._capacity = max(_LEAST, capacity)
+
+    @property
+    def table_signature(self) -> Any:
+        """The `tf.TensorSpec` structure of a table."""
+        if self._table is not None:
+            return tree.map_structure(
+                lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), self._table
+            )
+        specs = tf.nest.flatten(self._batches.signature)
+        return tuple((tf.TensorSpec([None, *spec.shape[1:]], spec.dtype),) for spec in specs)
+
+    def samples(self) -> Iterator[Chunk]:
+        """For each shape of chunks that is known beforehand, one of no steps."""
+        rows, size = self._batches.rows, self._batches.batch_size
+        sizes = {(self._capacity, size)}
+        if isinstance(rows, Arrays):
+            full, rest = divmod(rows.rows, size)
+            sizes = {(self._capacity, size)} if full else set()
+            if rest and (self._batches.steps or 0) > full:
+                sizes.add((_LEAST, rest))
+        elif (fixed := _fixed_size(self._batches.signature)) is not None:
+            sizes = {(self._capacity, fixed)}
+        for capacity, batch in sorted(sizes, reverse=True):
+            table = self._table
+            if table is None:
+                table = tuple(
+                    (tf.zeros([capacity * batch, *spec.shape[1:]], spec.dtype),)
+                    for (spec,) in self.table_signature
+                )
+            yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int64))
+
+    def epoch(self, epoch: int) -> Iterator[Chunk]:
+        """The chunks of one epoch.
+
+        Raises:
+            UsageError: There is none, which a pipeline may not know before.
+        """
+        if self._running is not None:
+            self._running.close()  # type: ignore[attr-defined]  # waits for what it was reading ahead
+        if self._table is not None:
+            chunks = self._of_arrays(epoch)
+        elif isinstance(self._batches.rows, Arrays):
+            chunks = _ahead(self._of_arrays(epoch))
+        else:
+            chunks = _ahead(self._of_pipeline(epoch))
+        self._running = chunks
+        return chunks
+
+    def _of_arrays(self, epoch: int) -> Iterator[Chunk]:
+        order, size = self._batches.row_numbers(epoch), self._batches.batch_size
+        full = len(order) // size
+        for first in self._firsts(full):
+            # Up to the next call, and no further than there are full batches.
+            steps = min(self._capacity, self._per_call - first % self._per_call, full - first)
+            numbers = np.zeros((self._capacity, size), np.int64)
+            numbers[:steps] = order[first * size : (first + steps) * size].reshape(steps, size)
+            yield self._chunk(first, steps, numbers)
+        if len(rest := order[full * size :]):
+            yield self._chunk(full, 1, np.stack([rest] * _LEAST))
+
+    def _firsts(self, steps: int) -> Iterator[int]:
+        for call in range(0, steps, self._per_call):
+            yield from range(call, min(call + self._per_call, steps), self._capacity)
+
+    def _chunk(self, first: int, steps: int, numbers: Any) -> Chunk:
+        if self._table is not None:
+            return Chunk(first, steps, self._table, tf.constant(numbers))
+        rows: Any = self._batches.rows
+        leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
+        table = tuple((tf.convert_to_tensor(leaf[numbers.reshape(-1)]),) for leaf in leaves)
+        return Chunk(first, steps, table, _in_order(*numbers.shape))
+
+    def _of_pipeline(self, epoch: int) -> Iterator[Chunk]:
+        taken: list[list[tf.Tensor]] = []
+        usual: list[tf.TensorShape] | None = None
+        count = 0
+        for batch in self._batches.epoch(epoch):
+            leaves = tf.nest.flatten(batch)
+            shapes = [leaf.shape for leaf in leaves]
+            usual = usual or shapes
+            is_usual = shapes == usual
+            if taken and (not is_usual or len(taken) == self._capacity or count % self._per_call == 0):
+                yield _put_together(count, taken, self._capacity)
+                taken = []
+            count += 1
+            taken.append(leaves)
+            if not is_usual:
+                yield _put_together(count, taken, _LEAST)
+                taken = []
+        if taken:
+            yield _put_together(count, taken, self._capacity)
+        if not count:
+            raise UsageError("The pipeline handed out no batch.")
+        self._batches.end_epoch(count)
+
+
+def _put_together(count: int, taken: list[list[tf.Tensor]], capacity: int) -> Chunk:
+    """The last batches of `count`, filled up with zeros to the capacity."""
+    size, steps = int(taken[0][0].shape[0]), len(taken)
+    table = []
+    for leaves in zip(*taken, strict=True):
+        missing = tf.zeros([(capacity - steps) * size, *leaves[0].shape[1:]], leaves[0].dtype)
+        table.append((tf.concat([*leaves, missing], axis=0),))
+    return Chunk(count - steps, steps, tuple(table), _in_order(capacity, size))
+
+
+def _in_order(capacity: int, size: int) -> tf.Tensor:
+    return tf.reshape(tf.range(capacity * size, dtype=tf.int64), [capacity, size])
+
+
+def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The chunks, each made while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, chunks, None)
+        while (chunk := waiting.result()) is not None:
+            waiting = pool.submit(next, chunks, None)
+            yield chunk
+
+
+def _resident(rows: Any) -> Table | None:
+    """Arrays as one table; None for a pipeline and for what is too large."""
+    if not isinstance(rows, Arrays):
+        return None
+    leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
+    if sum(leaf.nbytes for leaf in leaves) > RESIDENT_SHARE * _memory():
+        return None
+    return tuple(tuple(tf.convert_to_tensor(part) for part in (as_codes(leaf) or (leaf,))) for leaf in leaves)
+
+
+def _memory() -> float:
+    """Bytes of the machine's memory; infinite where it does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def _fixed_size(signature: Any) -> int | None:
+    """The rows of each batch, where a pipeline fixes them."""
+    size: int | None = tf.nest.flatten(signature)[0].shape[0]
+    return size
+
+
+def _batch_bytes(batches: Batches) -> int:
+    """About how many bytes a batch has; an axis of unknown length counts once."""
+    specs = tf.nest.flatten(batches.signature)
+    size = _fixed_size(batches.signature) or batches.batch_size
+    values = (math.prod(n or 1 for n in spec.shape[1:]) * int(spec.dtype.size) for spec in specs)
+    return max(1, int(size * sum(values)))

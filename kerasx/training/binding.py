@@ -1,0 +1,136 @@
+"""A step bound to a model, to batches and to an execution: what loops call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasx.data.batches import Batches
+from kerasx.errors import UsageError, one_line
+from kerasx.training.distribution import distributed_batches, is_distributed, on_each_replica
+from kerasx.training.execution import CannotExecute, Execution
+from kerasx.training.steps import Logs, Step
+
+Told = Callable[[int], None]
+
+
+class Call(ABC):
+    """One call of a step: on one batch, or on many in a row.
+
+    Attributes:
+        first: The number of its first batch in the epoch, counted from 0.
+        last: That of its last batch, once it has run.
+    """
+
+    first: int
+    last: int
+
+    @abstractmethod
+    def run(self) -> Logs:
+        """Take the steps; returns the logs of the last."""
+
+
+class BoundStep(ABC):
+    """A step with everything it is called with.
+
+    Attributes:
+        model: What it steps.
+        batches: What it steps through.
+    """
+
+    def __init__(self, model: keras.Model, batches: Batches) -> None:
+        self.model = model
+        self.batches = batches
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Trace and compile the step, so that the first call need not; nothing is trained.
+
+        Raises:
+            CannotExecute: That is not possible.
+        """
+
+    @abstractmethod
+    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+        """The calls of one epoch, each to be run before the next is asked for.
+
+        Args:
+            epoch: Counted from 0.
+            told: Called with the steps taken in this epoch so far, also between the steps of one call.
+
+        Raises:
+            UsageError: There is no batch, which a pipeline may not know before.
+        """
+
+
+class SingleStep(BoundStep):
+    """One batch a call, eagerly or as a TensorFlow function.
+
+    The function is traced once, with the signature of the batches, in which the batch axis is unknown:
+    that is how `fit` traces its step, and some operations give other bits with a fixed size. As in
+    `fit`, AutoGraph is not applied.
+    """
+
+    def __init__(self, step: Step, model: keras.Model, batches: Batches, execution: Execution) -> None:
+        super().__init__(model, batches)
+        self._execution = execution
+
+        def single_step(data: Any) -> Logs:
+            return step(model, data)
+
+        self._function: Any = single_step
+        if is_distributed(model):
+            # What a replica gets is no tensor, and has no signature to trace with.
+            self._function = on_each_replica(model, single_step)
+            if not execution.eager:
+                self._function = tf.function(self._function, autograph=False, reduce_retracing=True)
+        elif not execution.eager:
+            self._function = tf.function(
+                single_step,
+                input_signature=[batches.signature],
+                jit_compile=execution.jit,
+                autograph=False,
+            )
+
+    def prepare(self) -> None:
+        """Trace the step, where it is a function with a signature."""
+        if not self._execution.eager and not is_distributed(self.model):
+            traced(self._function)
+
+    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+        """A call for each batch."""
+        count = 0
+        for batch in distributed_batches(self.model, self.batches.epoch(epoch)):
+            yield _OneBatch(count, batch, self._function)
+            count += 1
+            if told is not None:
+                told(count)
+        if not count:
+            raise UsageError("The pipeline handed out no batch.")
+        self.batches.end_epoch(count)
+
+
+class _OneBatch(Call):
+    def __init__(self, number: int, batch: Any, function: Callable[[Any], Logs]) -> None:
+        self.first = self.last = number
+        self._batch = batch
+        self._function = function
+
+    def run(self) -> Logs:
+        return self._function(self._batch)
+
+
+def traced(function: Any) -> Any:
+    """The concrete function of a TensorFlow function that has a signature.
+
+    Raises:
+        CannotExecute: Tracing raises, as for a step that looks at values.
+    """
+    try:
+        return function.get_concrete_function()
+    except Exception as error:  # whatever a user's step raises, for which eager execution has better words
+        raise CannotExecute("graph", one_line(error)) from error

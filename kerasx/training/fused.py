@@ -1,0 +1,148 @@
+"""Many steps a call: a loop over batches inside one TensorFlow function, compiled by XLA or not."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasx.data.batches import Batches
+from kerasx.data.chunks import Chunk, Chunks
+from kerasx.errors import one_line
+from kerasx.training.binding import BoundStep, Call, Told, traced
+from kerasx.training.execution import CannotExecute, Execution
+from kerasx.training.steps import Logs, Step
+
+# However long its steps take, Python is come back to so often: for signals and for the display.
+_SECONDS = 0.2
+
+
+class FusedStep(BoundStep):
+    """As many steps a call as the execution says.
+
+    The step stays a function of its own inside the loop: inlined into it, some models lose the bits that
+    they have in `fit`. It gathers its batch from a table of rows, whose rows alone change from call to
+    call, so that chunks of full batches are compiled once.
+    """
+
+    def __init__(self, step: Step, model: keras.Model, batches: Batches, execution: Execution) -> None:
+        super().__init__(model, batches)
+        self._step = step
+        self._execution = execution
+        self._chunks: Chunks | None = None
+        self._function: Any = None
+        self._pace = 1
+
+    def prepare(self) -> None:
+        """Trace the step, and compile the loop by taking no step of each shape of chunks."""
+        if self._function is not None:
+            return
+        _check_signature(self.batches.signature, jit=self._execution.jit)
+        self._chunks = Chunks(self.batches, self._execution.steps_per_call)
+        function = self._loop(self._chunks)
+        try:
+            for chunk in self._chunks.samples():
+                function(chunk.table, chunk.numbers, 0, 0)
+        except tf.errors.OpError as error:
+            if not self._execution.jit:
+                raise
+            raise CannotExecute("jit", one_line(error)) from error
+        self._function = function
+
+    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+        """A call for so many steps, or what is left of the epoch."""
+        self.prepare()
+        assert self._chunks is not None
+        steps = self._execution.steps_per_call
+        for number, chunks in itertools.groupby(self._chunks.epoch(epoch), lambda each: each.first // steps):
+            yield _Chunks(number * steps, chunks, self, told)
+
+    def take(self, chunk: Chunk, told: Told | None) -> Logs:
+        """Take the steps of a chunk; returns the logs of the last."""
+        done, logs = 0, {}
+        while done < chunk.steps:
+            started = time.perf_counter()
+            upto = min(done + self._pace, chunk.steps)
+            logs = self._function(chunk.table, chunk.numbers, done, upto)
+            self._pace = max(1, int(_SECONDS * (upto - done) / (time.perf_counter() - started)))
+            done = upto
+            if told is not None:
+                told(chunk.first + done)
+        return logs
+
+    def _loop(self, chunks: Chunks) -> Any:
+        model, step, signature = self.model, self._step, self.batches.signature
+
+        def fused_step(data: Any) -> Logs:
+            return step(model, data)
+
+        one_step = tf.function(fused_step, input_signature=[signature], autograph=False)
+        # Traced outside of the loop, in which nothing can be created.
+        logs = traced(one_step).structured_outputs
+        _check_logs(logs)
+
+        def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
+            def body(number: Any, _: Any) -> Any:
+                rows = numbers[number]
+                leaves = [_gathered(part, rows) for part in table]
+                return number + 1, one_step(tf.nest.pack_sequence_as(signature, leaves))
+
+            none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), logs)
+            _, last = tf.while_loop(
+                lambda number, _: number < stop, body, (start, none_yet), parallel_iterations=1
+            )
+            return last  # type: ignore[no-any-return]
+
+        return tf.function(
+            fused_loop,
+            input_signature=[
+                chunks.table_signature,
+                tf.TensorSpec([None, None], tf.int64),
+                tf.TensorSpec([], tf.int32),
+                tf.TensorSpec([], tf.int32),
+            ],
+            jit_compile=self._execution.jit,
+            autograph=False,
+        )
+
+
+class _Chunks(Call):
+    def __init__(self, first: int, chunks: Iterator[Chunk], step: FusedStep, told: Told | None) -> None:
+        self.first = self.last = first
+        self._chunks = chunks
+        self._step = step
+        self._told = told
+
+    def run(self) -> Logs:
+        logs: Logs = {}
+        for chunk in self._chunks:
+            logs = self._step.take(chunk, self._told)
+            self.last = chunk.first + chunk.steps - 1
+        return logs
+
+
+def _gathered(part: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tf.Tensor:
+    """Rows of a tensor, or of codes the values."""
+    found = tf.gather(part[0], rows)
+    return found if len(part) == 1 else tf.gather(part[1], tf.cast(found, tf.int32))
+
+
+def _check_signature(signature: Any, *, jit: bool) -> None:
+    for spec in tf.nest.flatten(signature):
+        if not isinstance(spec, tf.TensorSpec):
+            raise CannotExecute("fused", f"its batches hold a {type(spec).__name__.removesuffix('Spec')}")
+        if jit and None in spec.shape.as_list()[1:]:
+            raise CannotExecute("jit", f"the shapes of its batches change: {spec.shape}")
+
+
+def _check_logs(logs: Any) -> None:
+    if not isinstance(logs, Mapping):
+        raise CannotExecute("fused", f"it returns {type(logs).__name__} in place of a dictionary of logs")
+    for name, each in logs.items():
+        for leaf in tf.nest.flatten(each):
+            if not leaf.shape.is_fully_defined():
+                raise CannotExecute("fused", f"the shape of `{name}` in its logs is not fixed: {leaf.shape}")
