@@ -16,6 +16,7 @@ from kerasx.assembly.assemble import assemble, load_dataset
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
 from kerasx.data.arrays import Arrays, checked
+from kerasx.data.batches import validation_batches
 from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
 from kerasx.errors import KerasxError, UsageError, one_line, suggestion
@@ -26,6 +27,8 @@ from kerasx.runs.blame import training_error
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.runs.isolation import isolated
+from kerasx.training.execution import Execution
+from kerasx.training.prediction import run_prediction
 
 if TYPE_CHECKING:
     from kerasx.runs.reporter import Reporter
@@ -94,7 +97,9 @@ def _predicted(
         rows = checked(Arrays(inputs(model)), "The input", "input")
         built(model, Signature(rows.inputs))
         try:
-            return model.predict(rows.x, batch_size=experiment.batch_size, verbose=0)
+            batches = validation_batches(Arrays(rows.x), experiment.batch_size)
+            execution = Execution(experiment.execution or "graph", bool(experiment.jit))
+            return run_prediction(model, batches, execution)
         except Exception as error:
             raise UsageError(f"Prediction failed: {one_line(error)}") from error
 

@@ -41,7 +41,7 @@ class FusedStep(BoundStep):
         """Trace the step, and compile the loop by taking no step of each shape of chunks."""
         if self._function is not None:
             return
-        _check_signature(self.batches.signature, jit=self._execution.jit)
+        check_signature(self.batches.signature, jit=self._execution.jit)
         self._chunks = Chunks(self.batches, self._execution.steps_per_call)
         function = self._loop(self._chunks)
         try:
@@ -80,7 +80,13 @@ class FusedStep(BoundStep):
         def fused_step(data: Any) -> Logs:
             return step(model, data)
 
-        one_step = tf.function(fused_step, input_signature=[signature], autograph=False)
+        # Told of XLA too: traced for it, the loops of recurrent layers are other ones, which it can compile.
+        one_step = tf.function(
+            fused_step,
+            input_signature=[signature],
+            jit_compile=self._execution.jit or None,
+            autograph=False,
+        )
         # Traced outside of the loop, in which nothing can be created.
         logs = traced(one_step).structured_outputs
         _check_logs(logs)
@@ -88,7 +94,7 @@ class FusedStep(BoundStep):
         def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
             def body(number: Any, _: Any) -> Any:
                 rows = numbers[number]
-                leaves = [_gathered(part, rows) for part in table]
+                leaves = [gathered(part, rows) for part in table]
                 return number + 1, one_step(tf.nest.pack_sequence_as(signature, leaves))
 
             none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), logs)
@@ -125,13 +131,18 @@ class _Chunks(Call):
         return logs
 
 
-def _gathered(part: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tf.Tensor:
+def gathered(part: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tf.Tensor:
     """Rows of a tensor, or of codes the values."""
     found = tf.gather(part[0], rows)
     return found if len(part) == 1 else tf.gather(part[1], tf.cast(found, tf.int32))
 
 
-def _check_signature(signature: Any, *, jit: bool) -> None:
+def check_signature(signature: Any, *, jit: bool) -> None:
+    """See that batches can be put in a table.
+
+    Raises:
+        CannotExecute: They hold something else than dense tensors, or XLA would compile each anew.
+    """
     for spec in tf.nest.flatten(signature):
         if not isinstance(spec, tf.TensorSpec):
             raise CannotExecute("fused", f"its batches hold a {type(spec).__name__.removesuffix('Spec')}")
