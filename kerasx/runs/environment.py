@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -21,10 +22,7 @@ def environment_record(
         more: Further entries.
     """
     return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("kerasx", "tensorflow", "keras", "numpy")},
-        },
+        "versions": _versions(),
         "plugins": plugins,
         "command": command,
         "working_directory": str(Path.cwd()),
@@ -34,6 +32,22 @@ def environment_record(
         "python_executable": sys.executable,
         **more,
     }
+
+
+def machine() -> dict[str, Any]:
+    """What a measurement was made on."""
+    return {
+        "processor": processor(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "platform": platform.platform(),
+        "versions": {**_versions(), **{name: _version(name) for name in ("jax", "torch")}},
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    names = ("kerasx", "tensorflow", "keras", "numpy")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 def git_commit() -> str | None:

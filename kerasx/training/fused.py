@@ -43,10 +43,14 @@ class FusedStep(BoundStep):
             return
         check_signature(self.batches.signature, jit=self._execution.jit)
         self._chunks = Chunks(self.batches, self._execution.steps_per_call)
-        function = self._loop(self._chunks)
+        step = self._traced_step()
+        function = self._loop(self._chunks, step)
         try:
             for chunk in self._chunks.samples():
                 function(chunk.table, chunk.numbers, 0, 0)
+                if self._execution.jit and _has_convolutions(step):
+                    # Compiled by its first call only: that it can be is shown by translating it.
+                    step.experimental_get_compiler_ir(self._batch(chunk))(stage="hlo")
         except tf.errors.OpError as error:
             if not self._execution.jit:
                 raise
@@ -74,22 +78,32 @@ class FusedStep(BoundStep):
                 told(chunk.first + done)
         return logs
 
-    def _loop(self, chunks: Chunks) -> Any:
-        model, step, signature = self.model, self._step, self.batches.signature
+    def _batch(self, chunk: Chunk) -> Any:
+        """The first batch of a chunk."""
+        leaves = [gathered(part, chunk.numbers[0]) for part in chunk.table]
+        return tf.nest.pack_sequence_as(self.batches.signature, leaves)
+
+    def _traced_step(self) -> Any:
+        """The step as a function of a batch."""
+        model, step = self.model, self._step
 
         def fused_step(data: Any) -> Logs:
             return step(model, data)
 
         # Told of XLA too: traced for it, the loops of recurrent layers are other ones, which it can compile.
-        one_step = tf.function(
+        function = tf.function(
             fused_step,
-            input_signature=[signature],
+            input_signature=[self.batches.signature],
             jit_compile=self._execution.jit or None,
             autograph=False,
         )
         # Traced outside of the loop, in which nothing can be created.
+        _check_logs(traced(function).structured_outputs)
+        return function
+
+    def _loop(self, chunks: Chunks, one_step: Any) -> Any:
+        signature = self.batches.signature
         logs = traced(one_step).structured_outputs
-        _check_logs(logs)
 
         def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
             def body(number: Any, _: Any) -> Any:
@@ -111,7 +125,7 @@ class FusedStep(BoundStep):
                 tf.TensorSpec([], tf.int32),
                 tf.TensorSpec([], tf.int32),
             ],
-            jit_compile=self._execution.jit,
+            jit_compile=(self._execution.jit and not _has_convolutions(one_step)) or None,
             autograph=False,
         )
 
@@ -157,3 +171,14 @@ def _check_logs(logs: Any) -> None:
         for leaf in tf.nest.flatten(each):
             if not leaf.shape.is_fully_defined():
                 raise CannotExecute("fused", f"the shape of `{name}` in its logs is not fixed: {leaf.shape}")
+
+
+def _has_convolutions(step: Any) -> bool:
+    """Whether a step has convolutions.
+
+    Within a loop XLA compiles those for a CPU without its library of kernels: several times slower, and to
+    other bits. Their step is compiled, and the loop around it is left to TensorFlow.
+    """
+    graph = traced(step).graph.as_graph_def()
+    nodes = [graph.node, *(each.node_def for each in graph.library.function)]
+    return any("Conv" in node.op for each in nodes for node in each)

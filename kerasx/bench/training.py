@@ -1,0 +1,256 @@
+"""Trains one experiment in this process: by kerasx, by a plain program, or for the reference of bits."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.resolve import Resolver
+from kerasx.bench import peers
+from kerasx.bench.arithmetic import epoch_operations, multiplication_rate
+from kerasx.bench.contestants import Contestant
+from kerasx.bench.timer import EpochTimer
+from kerasx.builtins.losses import SumSquaredError
+from kerasx.component import Component
+from kerasx.data.arrays import Arrays, map_arrays
+from kerasx.data.dataset import Dataset
+from kerasx.data.order import batch_order
+from kerasx.digest import weights_digest
+from kerasx.engine import Engine
+from kerasx.errors import UsageError
+from kerasx.experiment import Experiment
+from kerasx.registry import Registry
+from kerasx.runs.isolation import isolated
+from kerasx.training.steps import test_step, train_step
+from kerasx.training.strategy import Capabilities, StepStrategy
+from kerasx.training.task import TrainingTask
+
+
+class _Bare(StepStrategy):
+    """Stands where a strategy has to, for programs that train by themselves."""
+
+    capabilities = Capabilities(executions=("graph",))
+
+    def train(self, task: TrainingTask) -> dict[str, list[float]]:
+        raise NotImplementedError
+
+
+class _Times(keras.callbacks.Callback):
+    """Times epochs from the callbacks' side."""
+
+    def __init__(self, timer: EpochTimer) -> None:
+        super().__init__()
+        self._timer = timer
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._timer.begin()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._timer.end()
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Has `Engine.train` time its epochs."""
+
+    timer: EpochTimer
+
+    def note(self, text: str) -> None:
+        pass
+
+    def callbacks(self, steps: int | None) -> list[Any]:
+        return [_Times(self.timer)]
+
+
+def declared(path: str, epochs: int) -> Experiment:
+    """The experiment of a file, for so many epochs."""
+    return Experiment.from_toml(path).with_values(epochs=epochs)
+
+
+def survey(experiment: Experiment, plain_network: Path) -> dict[str, Any]:
+    """What there is to measure, and what it has to be compared with.
+
+    Args:
+        experiment: The declaration.
+        plain_network: Where to write data and initial weights, where the network is the article's.
+    """
+    registry = Registry()
+    strategies = []
+    for each in registry.registrations("strategy"):
+        implementation = registry.load(each)
+        if isinstance(implementation, type) and issubclass(implementation, StepStrategy):
+            capabilities = implementation.capabilities
+            strategies.append([each.spec.name, capabilities.executions, capabilities.jit])
+    with isolated(experiment.seed, experiment.precision):
+        assembly = _assembled(experiment, jit=False)
+        task = assembly.task
+        operations = epoch_operations(task.model, task.train_step or train_step, task.batches)
+        if operations is not None and task.validation is not None:
+            operations += epoch_operations(task.model, task.test_step or test_step, task.validation) or 0.0
+        layers = _plain_layers(assembly)
+        if layers is not None:
+            _write_plain_network(assembly, layers, plain_network)
+        return {
+            "strategies": strategies,
+            "operations": operations,
+            "steps": task.batches.steps,
+            "parameters": task.model.count_params(),
+            "has_plain_network": layers is not None,
+            "rate": multiplication_rate(),
+        }
+
+
+def kerasx_run(experiment: Experiment, who: Contestant, runs: str, weights: Path) -> dict[str, Any]:
+    """Train as kerasx does."""
+    values: dict[str, Any] = {"strategy": who.strategy, "execution": who.execution, "jit": who.jit}
+    if who.execution == "eager":
+        values["jit"] = None
+    if who.share < 1:
+        with isolated(experiment.seed, experiment.precision):
+            dataset = _assembled(experiment, jit=False).dataset
+        values["dataset"] = _part(dataset, who.share, experiment.batch_size)
+        if experiment.model.name == "mlp":
+            # Some rows may lack a class, by which the model would have fewer outputs.
+            outputs = Component(name="mlp", options={"outputs": 10, **experiment.model.options})
+            values["model"] = outputs
+    timer = EpochTimer()
+    run = Engine(runs=runs).train(experiment, reporter=_Reporter(timer), **values)
+    _save(run.model, weights)
+    return {
+        "epochs": timer.seconds,
+        "compile_seconds": run.compile_seconds,
+        "digest": run.weights_digest,
+        "execution": run.execution,
+        "jit": run.jit,
+    }
+
+
+def peer(experiment: Experiment, who: Contestant, weights: Path) -> dict[str, Any]:
+    """Train as a plain program does."""
+    timer = EpochTimer()
+    with isolated(experiment.seed, experiment.precision):
+        assembly = _assembled(experiment, jit=who.jit)
+        dataset = assembly.dataset
+        if who.share < 1:
+            dataset = _part(dataset, who.share, experiment.batch_size)
+        rows, validation = _arrays(dataset)
+        model = assembly.task.model
+        job = SimpleNamespace(
+            batch_size=experiment.batch_size,
+            epochs=experiment.epochs,
+            order=functools.partial(_order, experiment, rows.rows),
+        )
+        getattr(peers, str(who.peer))(model, rows, validation, job, timer)
+        _save(model, weights)
+        return {"epochs": timer.seconds, "digest": weights_digest(model), "jit": bool(model.jit_compile)}
+
+
+def reference(experiment: Experiment, jit: bool, weights: Path) -> dict[str, Any]:
+    """Train by `fit` on kerasx's batches, to compare bits with."""
+
+    class InOrder(keras.utils.PyDataset):
+        epoch = 0
+
+        def __len__(self) -> int:
+            return -(-rows.rows // experiment.batch_size)
+
+        def __getitem__(self, index: int) -> Any:
+            size = experiment.batch_size
+            numbers = _order(experiment, rows.rows, self.epoch)[index * size : (index + 1) * size]
+            return keras.tree.lists_to_tuples(map_arrays(lambda leaf: leaf[numbers], rows.data))
+
+    with isolated(experiment.seed, experiment.precision):
+        assembly = _assembled(experiment, jit=jit)
+        rows, _ = _arrays(assembly.dataset)
+        batches, model = InOrder(), assembly.task.model
+        epochs = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
+        )
+        model.fit(batches, epochs=experiment.epochs, shuffle=False, callbacks=[epochs], verbose=0)
+        _save(model, weights)
+        return {"digest": weights_digest(model), "jit": bool(model.jit_compile)}
+
+
+def _assembled(experiment: Experiment, *, jit: bool) -> Assembly:
+    values = {"strategy": _Bare(), "execution": "graph", "jit": jit, "callbacks": ()}
+    return assemble(experiment.with_values(**values), Resolver(Registry()))
+
+
+@functools.lru_cache(1)
+def _shuffled(seed: int, epoch: int, rows: int) -> Any:
+    return batch_order(seed, epoch, rows)
+
+
+def _order(experiment: Experiment, rows: int, epoch: int) -> Any:
+    return _shuffled(experiment.seed, epoch, rows) if experiment.shuffle else np.arange(rows)
+
+
+def _arrays(dataset: Dataset) -> tuple[Arrays, Arrays | None]:
+    rows, validation = dataset.train, dataset.validation
+    if not isinstance(rows, Arrays) or not (validation is None or isinstance(validation, Arrays)):
+        raise UsageError("This program trains on arrays, and the data is a pipeline.")
+    return rows, validation
+
+
+def _part(dataset: Dataset, share: float, batch_size: int) -> Dataset:
+    """A share of the rows, in whole batches."""
+
+    def some(rows: Arrays | None) -> Arrays | None:
+        if rows is None:
+            return None
+        count = min(rows.rows, max(1, round(rows.rows * share / batch_size)) * batch_size)
+        parts = (rows.x, rows.y, rows.sample_weight)
+        return Arrays(*(map_arrays(lambda leaf: leaf[:count], each) for each in parts))
+
+    rows, validation = _arrays(dataset)
+    return Dataset(some(rows) or rows, some(validation))
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    np.savez(path, *(keras.ops.convert_to_numpy(variable) for variable in model.variables))
+
+
+def _plain_layers(assembly: Assembly) -> list[Any] | None:
+    """The dense layers of a network that JAX's and PyTorch's programs know; None for any other."""
+    model, optimizer = assembly.task.model, assembly.task.optimizer
+    is_descent = type(optimizer) is keras.optimizers.SGD and not optimizer.momentum
+    if not isinstance(model, keras.Sequential) or not is_descent or optimizer.weight_decay:
+        return None
+    if not isinstance(model.loss, SumSquaredError) or not isinstance(assembly.dataset.train, Arrays):
+        return None
+    if not isinstance(assembly.dataset.validation, Arrays) or assembly.dataset.train.has_weights:
+        return None
+    flatten, *layers = model.layers
+    activations = [getattr(layer, "activation", None) for layer in layers]
+    relu, linear = keras.activations.relu, keras.activations.linear
+    is_plain = isinstance(flatten, keras.layers.Flatten) and all(
+        type(layer) is keras.layers.Dense for layer in layers
+    )
+    return layers if is_plain and activations == [relu] * (len(layers) - 1) + [linear] else None
+
+
+def _write_plain_network(assembly: Assembly, layers: list[Any], path: Path) -> None:
+    def one_hot(labels: Any) -> Any:
+        return np.eye(layers[-1].units, dtype=np.float32)[labels] if labels.ndim == 1 else labels
+
+    rows, validation = _arrays(assembly.dataset)
+    assert validation is not None
+    arrays = {
+        "x_train": rows.x.reshape(rows.rows, -1),
+        "y_train": one_hot(rows.y),
+        "x_test": validation.x.reshape(validation.rows, -1),
+        "y_test": one_hot(validation.y),
+        "batch_size": assembly.experiment.batch_size,
+        "rate": float(assembly.task.optimizer.learning_rate),
+    }
+    for number, layer in enumerate(layers):
+        kernel, bias = layer.get_weights()
+        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
+    np.savez(path, **arrays)
