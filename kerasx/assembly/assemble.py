@@ -56,8 +56,12 @@ class Assembly:
 
     def put_execution_back(self) -> None:
         """How this run executed the model is not how the next one has to."""
-        for name, value in self.brought_execution.items():
-            setattr(self.task.model, name, value)
+        _put_back(self.task.model, self.brought_execution)
+
+
+def _put_back(model: keras.Model, execution: dict[str, Any]) -> None:
+    for name, value in execution.items():
+        setattr(model, name, value)
 
 
 def load_dataset(component: Component, resolver: Resolver) -> Dataset:
@@ -159,7 +163,11 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         train_step=train_step,
         test_step=test_step,
     )
-    fell_back, compile_seconds = prepare(task, chosen, choices, trains=trains)
+    try:
+        fell_back, compile_seconds = prepare(task, chosen, choices, trains=trains)
+    except BaseException:
+        _put_back(model, brought_execution)
+        raise
     complete = _completed(experiment, task, brings_objectives, objectives)
     return Assembly(
         complete, task, chosen, dataset, resolver, brought_execution, [*notes, *fell_back], compile_seconds

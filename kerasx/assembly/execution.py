@@ -87,7 +87,7 @@ def prepare(
     for execution in choices:
         if refused and refused[-1].lacks == "graph" and not execution.eager:
             continue
-        task.execution = execution
+        task.execute(execution)
         set_execution(task.model, execution)
         if not refused and not execution.fused:
             return [], 0.0

@@ -1,8 +1,8 @@
 """The article's network in JAX and in PyTorch, without TensorFlow.
 
 Both take the arrays `x_train` `[rows, inputs]`, `y_train` (one-hot), `x_test`, `y_test`, and the initial
-`kernel_0`, `bias_0`, `kernel_1` ... They train by the sum of squares over the outputs, averaged over the batch,
-with plain gradient descent, and track loss and accuracy in training and in validation.
+`kernel_0`, `bias_0`, `kernel_1` ... They train by the sum of squares over the outputs, averaged over the
+batch, with plain gradient descent, and track loss and accuracy in training and in validation.
 """
 
 from __future__ import annotations

@@ -73,6 +73,13 @@ class LiveProgress(PlainProgress):
         shown = "  ".join(named_values(logs or {}))
         self._progress.update(self._task, completed=self._base + batch + 1, logs=shown)
 
+    def on_steps(self, steps: int) -> None:
+        """Move it within a call that takes many steps."""
+        now = time.monotonic()
+        if now - self._shown >= 0.1:
+            self._shown = now
+            self._progress.update(self._task, completed=self._base + steps)
+
     def stop(self) -> None:
         """Take the display away."""
         self._progress.stop()

@@ -100,8 +100,12 @@ class StepCounter(keras.callbacks.Callback):
         self._has_batches = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count up to this batch."""
-        self._of_epoch = batch + 1
+        """Count up to this batch; with steps_per_execution Keras's numbers go beyond the last one."""
+        self._of_epoch = min(batch + 1, self.params.get("steps") or batch + 1)
+
+    def on_steps(self, steps: int) -> None:
+        """Count within a call that takes many steps."""
+        self._of_epoch = steps
 
     def _updates(self) -> int:
         if self._optimizer is None:

@@ -50,6 +50,11 @@ class TrainingTask:
         """The optimizer, of which `apply` takes the gradients."""
         return self.model.optimizer
 
+    def execute(self, execution: Execution) -> None:
+        """Change the execution, and let go of what was bound in another."""
+        self.execution = execution
+        self._bound.clear()
+
     def bind(self, step: Step, batches: Batches) -> BoundStep:
         """A step of this task's model in this task's execution; bound once to the same batches."""
         key = (step, id(batches))
