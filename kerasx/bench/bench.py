@@ -174,11 +174,17 @@ def _bench(
         raise UsageError(survey["error"])
     everybody = contestants(survey["strategies"], has_plain_network=survey["has_plain_network"])
     rows = [Row(each) for each in chosen(everybody, only)]
-    references = {}
-    for jit in sorted({row.contestant.jit for row in rows if row.contestant.same_batches}):
-        told(f"model.fit on the same batches, for the bits{' with jit' if jit else ''}")
-        who = Contestant("reference", jit=jit)
-        references[jit] = _process("reference", file, experiment.epochs, folder / f"reference-{jit}", who)
+    references: dict[bool, dict[str, Any]] = {}
+
+    def reference(jit: bool) -> dict[str, Any]:
+        if jit not in references:
+            told(f"model.fit on the same batches{' with jit' if jit else ''}, for the bits")
+            who = Contestant("reference", jit=jit)
+            place = folder / f"reference-{jit}"
+            references[jit] = _process("reference", file, experiment.epochs, place, who)
+            references[jit]["weights"] = place / "weights.npz"
+        return references[jit]
+
     for number in range(rounds):
         for row in rows:
             if row.error is not None:
@@ -191,7 +197,8 @@ def _bench(
                 continue
             row.rounds.append(result)
             if row.contestant.same_batches and row.contestant.share == 1:
-                _compare(row, result, place, references, folder)
+                jit = bool(result.get("jit", row.contestant.jit))
+                _compare(row, result, place / "weights.npz", reference(jit))
     return Report(experiment, machine(), survey, rows)
 
 
@@ -220,17 +227,13 @@ def _process(
     return {**found, "process_seconds": seconds}
 
 
-def _compare(
-    row: Row, result: dict[str, Any], place: Path, references: dict[bool, dict[str, Any]], folder: Path
-) -> None:
-    """Set a row's weights beside those of `fit` at the jit that was in force."""
-    jit = bool(result.get("jit", row.contestant.jit))
-    reference = references.get(jit, {})
+def _compare(row: Row, result: dict[str, Any], weights: Path, reference: dict[str, Any]) -> None:
+    """Set a row's weights beside those of `fit`."""
     if "digest" not in reference:
         return
     row.bits = "identical" if result["digest"] == reference["digest"] else "differ"
     if row.bits == "differ":
-        with np.load(place / "weights.npz") as own, np.load(folder / f"reference-{jit}/weights.npz") as other:
+        with np.load(weights) as own, np.load(reference["weights"]) as other:
             row.drift = max(
                 float(np.abs(own[name].astype("float64") - other[name].astype("float64")).max(initial=0.0))
                 for name in own.files

@@ -22,8 +22,8 @@ class Contestant:
         name: Of the row.
         peer: Which plain program it is; None for kerasx.
         strategy: Which strategy of kerasx.
-        execution: In which execution.
-        jit: Whether XLA compiles it.
+        execution: In which execution; None for the strategy's default.
+        jit: Whether XLA compiles it; None for the default.
         share: The share of the rows that it is given; its times are scaled up.
         same_batches: Whether it sees kerasx's batches, so that its bits can be compared.
     """
@@ -32,7 +32,7 @@ class Contestant:
     peer: str | None = None
     strategy: str | None = None
     execution: str | None = None
-    jit: bool = False
+    jit: bool | None = False
     share: float = 1.0
     same_batches: bool = True
 
@@ -67,6 +67,7 @@ def contestants(strategies: Iterable[Sequence[Any]], *, has_plain_network: bool)
         if has_plain_network and importlib.util.find_spec(module) is not None:
             found.append(each)
     for name, executions, can_jit in strategies:
+        found.append(Contestant(name, None, name, None, None))
         for execution in sorted(executions, key=("eager", "graph", "fused").index):
             if execution == _SLOW:
                 found.append(Contestant(f"{name} eager", None, name, execution, share=_SHARE))
@@ -78,17 +79,16 @@ def contestants(strategies: Iterable[Sequence[Any]], *, has_plain_network: bool)
 
 
 def chosen(all_of_them: list[Contestant], only: Sequence[str]) -> list[Contestant]:
-    """Those whose names begin with one of `only`, and `model.fit`, which the others are compared with.
+    """Those with one of these names, or whose names begin so, and `model.fit`, to compare the others with.
 
     Raises:
-        UsageError: None begins so.
+        UsageError: None is called so, and none begins so.
     """
-    for beginning in only:
-        if not any(each.name.startswith(beginning) for each in all_of_them):
-            known = suggestion(beginning, [each.name for each in all_of_them], what="rows")
-            raise UsageError(f"No row begins with `{beginning}`. {known}")
-    return [
-        each
-        for each in all_of_them
-        if not only or each == FIT or any(each.name.startswith(name) for name in only)
-    ]
+    names = [each.name for each in all_of_them]
+    wanted = {FIT.name} if only else set(names)
+    for name in only:
+        found = {name} if name in names else {each for each in names if each.startswith(name)}
+        if not found:
+            raise UsageError(f"There is no row `{name}`. {suggestion(name, names, what='rows')}")
+        wanted |= found
+    return [each for each in all_of_them if each.name in wanted]

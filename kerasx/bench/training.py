@@ -136,7 +136,7 @@ def peer(experiment: Experiment, who: Contestant, weights: Path) -> dict[str, An
     """Train as a plain program does."""
     timer = EpochTimer()
     with isolated(experiment.seed, experiment.precision):
-        assembly = _assembled(experiment, jit=who.jit)
+        assembly = _assembled(experiment, jit=bool(who.jit))
         dataset = assembly.dataset
         if who.share < 1:
             dataset = _part(dataset, who.share, experiment.batch_size)

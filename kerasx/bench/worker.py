@@ -52,7 +52,7 @@ class Job:
         if self.what == "survey":
             return training.survey(declared, Path(self.folder) / PLAIN_NETWORK)
         if self.what == "reference":
-            return training.reference(declared, who.jit, weights)
+            return training.reference(declared, bool(who.jit), weights)
         if who.peer is not None:
             return training.peer(declared, who, weights)
         with tempfile.TemporaryDirectory() as runs:

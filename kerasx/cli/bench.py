@@ -19,7 +19,7 @@ def bench(
     experiment: Any,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="Only rows whose names begin so; repeatable. (Default: all.)"),
+        typer.Option("--only", help="Only rows that are called or begin so; repeatable. (Default: all.)"),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each row is measured.")] = 3,
     json: Json = False,
