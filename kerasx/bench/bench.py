@@ -47,8 +47,11 @@ class Row:
 
     @property
     def epoch_seconds(self) -> float | None:
-        """The median over rounds of the median of all epochs but the first, validation included."""
-        return self._median(lambda each: statistics.median(each["epochs"][1:]) / self.contestant.share)
+        """The median over rounds of the median of all epochs but the first, validation included.
+
+        Of all rows, where it was measured on some.
+        """
+        return self._median(lambda each: statistics.median(each["epochs"][1:]) / each.get("share", 1.0))
 
     @property
     def compile_seconds(self) -> float | None:

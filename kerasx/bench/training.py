@@ -112,19 +112,21 @@ def kerasx_run(experiment: Experiment, who: Contestant, runs: str, weights: Path
     values: dict[str, Any] = {"strategy": who.strategy, "execution": who.execution, "jit": who.jit}
     if who.execution == "eager":
         values["jit"] = None
+    share = 1.0
     if who.share < 1:
         with isolated(experiment.seed, experiment.precision):
-            dataset = _assembled(experiment, jit=False).dataset
-        values["dataset"] = _part(dataset, who.share, experiment.batch_size)
+            assembly = _assembled(experiment, jit=False)
+        values["dataset"], share = _part(assembly.dataset, who.share, experiment.batch_size)
         if experiment.model.name == "mlp":
             # Some rows may lack a class, by which the model would have fewer outputs.
-            outputs = Component(name="mlp", options={"outputs": 10, **experiment.model.options})
-            values["model"] = outputs
+            outputs = assembly.task.model.output_shape[-1]
+            values["model"] = Component(name="mlp", options={**experiment.model.options, "outputs": outputs})
     timer = EpochTimer()
     run = Engine(runs=runs).train(experiment, reporter=_Reporter(timer), **values)
     _save(run.model, weights)
     return {
         "epochs": timer.seconds,
+        "share": share,
         "compile_seconds": run.compile_seconds,
         "digest": run.weights_digest,
         "execution": run.execution,
@@ -137,9 +139,9 @@ def peer(experiment: Experiment, who: Contestant, weights: Path) -> dict[str, An
     timer = EpochTimer()
     with isolated(experiment.seed, experiment.precision):
         assembly = _assembled(experiment, jit=bool(who.jit))
-        dataset = assembly.dataset
+        dataset, share = assembly.dataset, 1.0
         if who.share < 1:
-            dataset = _part(dataset, who.share, experiment.batch_size)
+            dataset, share = _part(dataset, who.share, experiment.batch_size)
         rows, validation = _arrays(dataset)
         model = assembly.task.model
         job = SimpleNamespace(
@@ -149,7 +151,12 @@ def peer(experiment: Experiment, who: Contestant, weights: Path) -> dict[str, An
         )
         getattr(peers, str(who.peer))(model, rows, validation, job, timer)
         _save(model, weights)
-        return {"epochs": timer.seconds, "digest": weights_digest(model), "jit": bool(model.jit_compile)}
+        return {
+            "epochs": timer.seconds,
+            "share": share,
+            "digest": weights_digest(model),
+            "jit": bool(model.jit_compile),
+        }
 
 
 def reference(experiment: Experiment, jit: bool, weights: Path) -> dict[str, Any]:
@@ -199,18 +206,17 @@ def _arrays(dataset: Dataset) -> tuple[Arrays, Arrays | None]:
     return rows, validation
 
 
-def _part(dataset: Dataset, share: float, batch_size: int) -> Dataset:
-    """A share of the rows, in whole batches."""
+def _part(dataset: Dataset, share: float, batch_size: int) -> tuple[Dataset, float]:
+    """About a share of the rows, in whole batches, and which share of the training rows that is."""
 
-    def some(rows: Arrays | None) -> Arrays | None:
-        if rows is None:
-            return None
+    def some(rows: Arrays) -> Arrays:
         count = min(rows.rows, max(1, round(rows.rows * share / batch_size)) * batch_size)
         parts = (rows.x, rows.y, rows.sample_weight)
         return Arrays(*(map_arrays(lambda leaf: leaf[:count], each) for each in parts))
 
     rows, validation = _arrays(dataset)
-    return Dataset(some(rows) or rows, some(validation))
+    part = some(rows)
+    return Dataset(part, None if validation is None else some(validation)), part.rows / rows.rows
 
 
 def _save(model: keras.Model, path: Path) -> None:
