@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasx.assembly.choose import ChosenStrategy, choose_strategy
-from kerasx.assembly.compiling import compile_model, loss_for, objectives_for
+from kerasx.assembly.compiling import compile_model, forget_functions, loss_for, objectives_for
 from kerasx.assembly.execution import executions, prepare
 from kerasx.assembly.label_checks import check_labels, encodes_labels
 from kerasx.assembly.model import build_model, built, load_weights, policy_of
@@ -62,6 +62,7 @@ class Assembly:
 def _put_back(model: keras.Model, execution: dict[str, Any]) -> None:
     for name, value in execution.items():
         setattr(model, name, value)
+    forget_functions(model)
 
 
 def load_dataset(component: Component, resolver: Resolver) -> Dataset:

@@ -115,9 +115,12 @@ def set_execution(model: keras.Model, execution: Execution) -> None:
     """Have the model execute its own functions in this way."""
     model.run_eagerly = execution.eager
     model.jit_compile = execution.jit
-    if execution.fused:
-        model.steps_per_execution = execution.steps_per_call
-    # Functions that were traced before would be used again as they are.
+    model.steps_per_execution = execution.steps_per_call
+    forget_functions(model)
+
+
+def forget_functions(model: keras.Model) -> None:
+    """Have the model make its functions anew: those that were traced before would be used as they are."""
     model.make_train_function(force=True)
     model.make_test_function(force=True)
     model.make_predict_function(force=True)
@@ -158,7 +161,7 @@ def _compile(model: keras.Model, objectives: Objectives, loss_weights: Any, exec
             metrics=metrics,
             weighted_metrics=weighted_metrics,
             run_eagerly=execution.eager,
-            steps_per_execution=model.steps_per_execution,
+            steps_per_execution=execution.steps_per_call,
             jit_compile=execution.jit,
             # Keras does not keep what it was told; the optimizer shows it.
             auto_scale_loss=not model.compiled or _scales(model.optimizer),

@@ -50,20 +50,20 @@ def executions(
     offered = [mode for mode in capabilities.executions if not (several and mode == "fused")]
     mode = experiment.execution or brought or offered[0]
     _check(experiment, chosen, model, mode)
+    brought_steps = model.steps_per_execution
     if mode != "fused":
-        if experiment.jit is not None:
-            return [Execution(mode, experiment.jit)]
-        # Keras's own rule, which is off on a CPU.
-        return [Execution(mode, mode != "eager" and capabilities.jit and bool(model.jit_compile))]
+        # Keras's own rule, which is off on a CPU, where nothing is asked for.
+        jit = bool(model.jit_compile) if experiment.jit is None else experiment.jit
+        return [Execution(mode, jit and mode != "eager" and capabilities.jit, brought_steps)]
 
     per_call = experiment.steps_per_call or (
-        model.steps_per_execution if model.steps_per_execution > 1 else default_steps_per_call(steps)
+        brought_steps if brought_steps > 1 else default_steps_per_call(steps)
     )
     is_default = offered[0] == "fused"
     jits = [experiment.jit] if experiment.jit is not None else [True, False] if is_default else [False]
     found = [Execution("fused", jit and capabilities.jit, per_call) for jit in jits]
     if not trains or (experiment.execution is None and experiment.jit is not True):
-        found += [Execution(each, False) for each in ("graph", "eager") if each in offered]
+        found += [Execution(each, False, brought_steps) for each in ("graph", "eager") if each in offered]
     if not trains and found[0].jit:
         found.insert(1, replace(found[0], jit=False))
     return list(dict.fromkeys(found))
@@ -83,12 +83,16 @@ def prepare(
         UsageError: None of the executions is possible.
     """
     started = time.perf_counter()
-    refused: list[CannotExecute] = []
+    model = task.model
+    if choices[0].fused and not model.optimizer.built:
+        # A trace that fails would leave behind slots without values.
+        model.optimizer.build(model.trainable_variables)
+    refused: list[tuple[Execution, CannotExecute]] = []
     for execution in choices:
-        if refused and refused[-1].lacks == "graph" and not execution.eager:
+        if refused and refused[-1][1].lacks == "graph" and not execution.eager:
             continue
         task.execute(execution)
-        set_execution(task.model, execution)
+        set_execution(model, execution)
         if not refused and not execution.fused:
             return [], 0.0
         if execution.jit:
@@ -96,16 +100,16 @@ def prepare(
         try:
             chosen.strategy.prepare(task, trains=trains)
         except CannotExecute as error:
-            refused.append(error)
+            refused.append((execution, error))
             continue
         notes = [
-            f"{_CANNOT[refused[0].lacks]}, so that the execution is {execution.described}: {refused[0].why}"
-            for _ in refused[:1]
+            f"{_CANNOT[first.lacks]}, so that the execution is {execution.described}: {first.why}"
+            for _, first in refused[:1]
         ]
         return notes, time.perf_counter() - started
-    last = refused[-1]
+    execution, last = refused[-1]
     raise UsageError(
-        f"The execution `{choices[-1].described}` is not possible, as {_CANNOT[last.lacks]}: {last.why}."
+        f"The execution `{execution.described}` is not possible, as {_CANNOT[last.lacks]}: {last.why}."
         f" To go on, {_INSTEAD[last.lacks]}."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -64,15 +64,22 @@ class Chunks:
     def __init__(self, batches: Batches, steps_per_call: int) -> None:
         self._batches = batches
         self._per_call = steps_per_call
-        self._running: Iterator[Chunk] | None = None
         self._table = _resident(batches.rows)
         capacity = steps_per_call if batches.steps is None else min(steps_per_call, batches.steps)
         if isinstance(batches.rows, Arrays):
             # A last batch that is short is a chunk of its own.
             capacity = min(capacity, batches.rows.rows // batches.batch_size)
-        if self._table is None:
-            capacity = min(capacity, BUFFER // (3 * _batch_bytes(batches)))
         self._capacity = max(_LEAST, capacity)
+        # A pipeline that does not fix the size of its batches shows it in the first one.
+        self._is_bounded = self._table is not None
+        if (size := _batch_size(batches)) is not None:
+            self._bound(size * _row_bytes(batches.signature))
+
+    def _bound(self, batch_bytes: int) -> None:
+        """Hold no more batches in a table of a chunk than the buffer has room for."""
+        if not self._is_bounded:
+            self._capacity = max(_LEAST, min(self._capacity, BUFFER // (3 * max(1, batch_bytes))))
+            self._is_bounded = True
 
     @property
     def table_signature(self) -> Any:
@@ -86,15 +93,14 @@ class Chunks:
 
     def samples(self) -> Iterator[Chunk]:
         """For each shape of chunks that is known beforehand, one of no steps."""
-        rows, size = self._batches.rows, self._batches.batch_size
-        sizes = {(self._capacity, size)}
+        rows, size = self._batches.rows, _batch_size(self._batches)
+        # That of a pipeline which does not tell is a guess: something has to show whether XLA can compile it.
+        sizes = {(self._capacity, size or self._batches.batch_size)}
         if isinstance(rows, Arrays):
-            full, rest = divmod(rows.rows, size)
-            sizes = {(self._capacity, size)} if full else set()
+            full, rest = divmod(rows.rows, self._batches.batch_size)
+            sizes = sizes if full else set()
             if rest and (self._batches.steps or 0) > full:
                 sizes.add((_LEAST, rest))
-        elif (fixed := _fixed_size(self._batches.signature)) is not None:
-            sizes = {(self._capacity, fixed)}
         for capacity, batch in sorted(sizes, reverse=True):
             table = self._table
             if table is None:
@@ -104,24 +110,19 @@ class Chunks:
                 )
             yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int64))
 
-    def epoch(self, epoch: int) -> Iterator[Chunk]:
-        """The chunks of one epoch.
+    def epoch(self, epoch: int) -> Generator[Chunk]:
+        """The chunks of one epoch, to be closed where not all of them are asked for.
 
         Raises:
             UsageError: There is none, which a pipeline may not know before.
         """
-        if self._running is not None:
-            self._running.close()  # type: ignore[attr-defined]  # waits for what it was reading ahead
         if self._table is not None:
-            chunks = self._of_arrays(epoch)
-        elif isinstance(self._batches.rows, Arrays):
-            chunks = _ahead(self._of_arrays(epoch))
-        else:
-            chunks = _ahead(self._of_pipeline(epoch))
-        self._running = chunks
-        return chunks
+            return self._of_arrays(epoch)
+        if isinstance(self._batches.rows, Arrays):
+            return _ahead(self._of_arrays(epoch))
+        return _ahead(self._of_pipeline(epoch))
 
-    def _of_arrays(self, epoch: int) -> Iterator[Chunk]:
+    def _of_arrays(self, epoch: int) -> Generator[Chunk]:
         order, size = self._batches.row_numbers(epoch), self._batches.batch_size
         full = len(order) // size
         for first in self._firsts(full):
@@ -145,14 +146,16 @@ class Chunks:
         table = tuple((tf.convert_to_tensor(leaf[numbers.reshape(-1)]),) for leaf in leaves)
         return Chunk(first, steps, table, _in_order(*numbers.shape))
 
-    def _of_pipeline(self, epoch: int) -> Iterator[Chunk]:
+    def _of_pipeline(self, epoch: int) -> Generator[Chunk]:
         taken: list[list[tf.Tensor]] = []
         usual: list[tf.TensorShape] | None = None
         count = 0
         for batch in self._batches.epoch(epoch):
             leaves = tf.nest.flatten(batch)
             shapes = [leaf.shape for leaf in leaves]
-            usual = usual or shapes
+            if usual is None:
+                usual = shapes
+                self._bound(sum(leaf.dtype.size * math.prod(leaf.shape) for leaf in leaves))
             is_usual = shapes == usual
             if taken and (not is_usual or len(taken) == self._capacity or count % self._per_call == 0):
                 yield _put_together(count, taken, self._capacity)
@@ -183,7 +186,7 @@ def _in_order(capacity: int, size: int) -> tf.Tensor:
     return tf.reshape(tf.range(capacity * size, dtype=tf.int64), [capacity, size])
 
 
-def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+def _ahead(chunks: Generator[Chunk]) -> Generator[Chunk]:
     """The chunks, each made while the one before is used."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, chunks, None)
@@ -210,15 +213,15 @@ def _memory() -> float:
         return math.inf
 
 
-def _fixed_size(signature: Any) -> int | None:
-    """The rows of each batch, where a pipeline fixes them."""
-    size: int | None = tf.nest.flatten(signature)[0].shape[0]
+def _batch_size(batches: Batches) -> int | None:
+    """The rows of a full batch; None where a pipeline does not tell."""
+    if isinstance(batches.rows, Arrays):
+        return batches.batch_size
+    size: int | None = tf.nest.flatten(batches.signature)[0].shape[0]
     return size
 
 
-def _batch_bytes(batches: Batches) -> int:
-    """About how many bytes a batch has; an axis of unknown length counts once."""
-    specs = tf.nest.flatten(batches.signature)
-    size = _fixed_size(batches.signature) or batches.batch_size
-    values = (math.prod(n or 1 for n in spec.shape[1:]) * int(spec.dtype.size) for spec in specs)
-    return max(1, int(size * sum(values)))
+def _row_bytes(signature: Any) -> int:
+    """How many bytes a row has; an axis of unknown length counts once."""
+    specs = tf.nest.flatten(signature)
+    return int(sum(spec.dtype.size * math.prod(n or 1 for n in spec.shape[1:]) for spec in specs))

@@ -16,8 +16,8 @@ _AT_ONCE = 2**20
 def as_codes(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
     """Codes and their values, so that `values[codes]` has the bits of the array.
 
-    A table keeps the bits where arithmetic would not: TensorFlow's division of bytes by 255 differs from
-    NumPy's for 126 of 256 values.
+    A table keeps the bits where arithmetic would not: TensorFlow's division of bytes by 255 in a
+    graph differs from NumPy's for 126 of 256 values.
 
     Args:
         array: Floating-point numbers of any shape.
@@ -28,6 +28,11 @@ def as_codes(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArra
     """
     if array.dtype.kind != "f" or array.nbytes < WORTHWHILE or not array.flags.c_contiguous:
         return None
+    with np.errstate(all="ignore"):  # numbers that go beyond a dtype are found out by their bits
+        return _coded(array)
+
+
+def _coded(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
     flat = array.reshape(-1)
     low, high = float(flat.min()), float(flat.max())
     # What a part of the rows shows tells the distance of values, and soon whether there are too many.

@@ -57,7 +57,6 @@ class Run:
             "history": self.history,
             "evaluation": self.evaluation,
             "seconds": round(self.seconds, 3),
-            "compile_seconds": round(self.compile_seconds, 3),
             "steps_per_second": round(self.steps_per_second, 1),
             "weights_digest": self.weights_digest,
         }

@@ -163,7 +163,14 @@ def _train(
         weights_digest=weights_digest(task.model),
         notes=tuple(assembly.notes),
     )
-    directory.write_summary({"status": "finished", **run.to_dict(), "notes": list(run.notes)})
+    directory.write_summary(
+        {
+            "status": "finished",
+            **run.to_dict(),
+            "compile_seconds": round(run.compile_seconds, 3),
+            "notes": list(run.notes),
+        }
+    )
     write_report(directory)
     log.note(f"finished in {seconds:.1f} s, weights {run.weights_digest}")
     return run

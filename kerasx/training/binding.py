@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import keras
@@ -55,8 +55,10 @@ class BoundStep(ABC):
         """
 
     @abstractmethod
-    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
         """The calls of one epoch, each to be run before the next is asked for.
+
+        To be closed where not all of them are asked for.
 
         Args:
             epoch: Counted from 0.
@@ -101,7 +103,7 @@ class SingleStep(BoundStep):
         if not self._execution.eager and not is_distributed(self.model):
             traced(self._function)
 
-    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
         """A call for each batch."""
         count = 0
         for batch in distributed_batches(self.model, self.batches.epoch(epoch)):

@@ -18,7 +18,8 @@ class Execution:
     Attributes:
         mode: `eager`, `graph` or `fused`.
         jit: Whether XLA compiles the step.
-        steps_per_call: Steps between two batch events of callbacks; more than one in `fused` only.
+        steps_per_call: Steps between two batch events of callbacks: of `fused`, and of a model that brings
+            `steps_per_execution` in Keras's own functions.
     """
 
     mode: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -110,7 +110,7 @@ class _Pass:
         self._step = step
         self._epoch = epoch
         self._told = told
-        self._calls: Iterator[Call] = iter(())
+        self._calls: Generator[Call] | None = None
         self.last = 0
         steps = step.batches.steps
         if steps is None:
@@ -122,12 +122,18 @@ class _Pass:
 
     def __call__(self, iterator: Any) -> Logs:
         number = next(iterator)[_CALL]
-        if number == 0:
+        if number == 0 or self._calls is None:
+            self.close()
             self._calls = self._step.calls(self._epoch(), self._told)
         call = next(self._calls)  # StopIteration, at the end of a pipeline, is what Keras expects
         logs = call.run()
         self.last = call.last
         return logs
+
+    def close(self) -> None:
+        """Let go of what is read ahead."""
+        if self._calls is not None:
+            self._calls.close()
 
 
 @contextlib.contextmanager
@@ -151,6 +157,7 @@ def _called_by_keras(model: keras.Model, name: str, own: _Pass) -> Iterator[None
     try:
         yield
     finally:
+        own.close()
         delattr(model, maker)
         make(force=True)
 

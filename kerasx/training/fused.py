@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -57,13 +58,15 @@ class FusedStep(BoundStep):
             raise CannotExecute("jit", one_line(error)) from error
         self._function = function
 
-    def calls(self, epoch: int, told: Told | None = None) -> Iterator[Call]:
+    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
         """A call for so many steps, or what is left of the epoch."""
         self.prepare()
         assert self._chunks is not None
         steps = self._execution.steps_per_call
-        for number, chunks in itertools.groupby(self._chunks.epoch(epoch), lambda each: each.first // steps):
-            yield _Chunks(number * steps, chunks, self, told)
+        # Closed as soon as no more is asked for: a pipeline is read ahead.
+        with contextlib.closing(self._chunks.epoch(epoch)) as chunks:
+            for number, some in itertools.groupby(chunks, lambda each: each.first // steps):
+                yield _Chunks(number * steps, some, self, told)
 
     def take(self, chunk: Chunk, told: Told | None) -> Logs:
         """Take the steps of a chunk; returns the logs of the last."""
@@ -169,8 +172,9 @@ def _check_logs(logs: Any) -> None:
         raise CannotExecute("fused", f"it returns {type(logs).__name__} in place of a dictionary of logs")
     for name, each in logs.items():
         for leaf in tf.nest.flatten(each):
-            if not leaf.shape.is_fully_defined():
-                raise CannotExecute("fused", f"the shape of `{name}` in its logs is not fixed: {leaf.shape}")
+            shape = getattr(leaf, "shape", None)
+            if shape is None or not shape.is_fully_defined():
+                raise CannotExecute("fused", f"`{name}` in its logs is no tensor of a fixed shape: {shape}")
 
 
 def _has_convolutions(step: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,12 +66,13 @@ def run_batches(step: BoundStep, epoch: int, callbacks: keras.callbacks.Callback
     Callbacks hear of a batch before and after each call of the step, be it for one batch or for many.
     """
     logs: Logs = {}
-    for call in step.calls(epoch, getattr(callbacks, "told", None)):
-        callbacks.on_train_batch_begin(call.first)
-        logs = call.run()
-        callbacks.on_train_batch_end(call.last, logs)
-        if step.model.stop_training:
-            break
+    with contextlib.closing(step.calls(epoch, getattr(callbacks, "told", None))) as calls:
+        for call in calls:
+            callbacks.on_train_batch_begin(call.first)
+            logs = call.run()
+            callbacks.on_train_batch_end(call.last, logs)
+            if step.model.stop_training:
+                break
     return logs
 
 
@@ -82,12 +84,13 @@ def run_evaluation(test: BoundStep, callbacks: keras.callbacks.CallbackList | No
     callbacks.on_test_begin()
     model.reset_metrics()
     logs: Logs = {}
-    for call in test.calls(0):
-        callbacks.on_test_batch_begin(call.first)
-        logs = call.run()
-        callbacks.on_test_batch_end(call.last, logs)
-        if model.stop_evaluating:
-            break
+    with contextlib.closing(test.calls(0)) as calls:
+        for call in calls:
+            callbacks.on_test_batch_begin(call.first)
+            logs = call.run()
+            callbacks.on_test_batch_end(call.last, logs)
+            if model.stop_evaluating:
+                break
     results = {name: plain_value(value) for name, value in reported_logs(model, logs).items()}
     callbacks.on_test_end(results)
     return results
