@@ -77,7 +77,7 @@ def test_a_compiled_model_brings_what_it_was_compiled_with(engine: kerasx.Engine
     plain = compiled()
     order = kerasx.batch_order(0, 0, len(X))
     plain.fit(X[order], Y[order], batch_size=32, epochs=1, shuffle=False, verbose=0)
-    run = engine.train(model=compiled(), dataset=(X, Y), epochs=1, strategy="gradient-tape")
+    run = engine.train(model=compiled(), dataset=(X, Y), epochs=1, strategy="gradient-tape", jit=False)
     assert run.weights_digest == kerasx.weights_digest(plain)
     assert set(run.history) == {"loss", "top"}
 
@@ -110,7 +110,7 @@ def test_the_run_directory_tells_the_whole_run(engine: kerasx.Engine) -> None:
     assert "val_accuracy" in header.split(",")
     assert len(lines) == 2
     environment = json.loads((run.directory / "environment.json").read_text())
-    assert environment["jit"] is False
+    assert (environment["execution"], environment["jit"]) == ("fused", True)
     assert environment["dtype_policy"] == "float32"
     assert len(environment["data_digest"]) == 64
     assert {row["distribution"] for row in environment["plugins"]} >= {"kerasx-custom-step", "kerasx"}
@@ -135,7 +135,7 @@ def test_the_written_experiment_repeats_the_run(
     run = engine.train(**fields)
     again = kerasx.Experiment.from_toml(run.directory / "experiment.toml")
     assert again.learning_rate == 0.001
-    assert again.execution == "graph"
+    assert (again.execution, again.jit, again.steps_per_call) == ("fused", True, 64)
     assert engine.train(again).weights_digest == run.weights_digest
 
 
@@ -351,7 +351,7 @@ def test_a_model_keeps_no_execution_from_a_run(engine: kerasx.Engine) -> None:
     """An eager run with a model object does not make the next one eager."""
     model = small_model()
     assert engine.train(**FIELDS, model=model, execution="eager").execution == "eager"
-    assert engine.train(**FIELDS, model=model).execution == "graph"
+    assert engine.train(**FIELDS, model=model).execution == "fused"
 
 
 CUSTOM_LAYER = """

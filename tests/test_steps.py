@@ -427,15 +427,15 @@ class Twice(kerasx.StepStrategy):
     capabilities = kerasx.Capabilities(executions=("eager",), jit=False)
 
     def train(self, task):
-        def step(batch):
+        def step(model, data):
             for _ in range(self.options.times):
-                logs = kerasx.train_step(task.model, batch)
+                logs = kerasx.train_step(model, data)
             return logs
 
+        train = task.bind(step, task.batches)
+        test = task.bind(kerasx.test_step, task.validation)
         return kerasx.run_epochs(
-            task,
-            lambda callbacks, epoch: kerasx.run_batches(task.model, task.batches, epoch, step, callbacks),
-            lambda batch: kerasx.test_step(task.model, batch),
+            task, lambda callbacks, epoch: kerasx.run_batches(train, epoch, callbacks), test
         )
 '''
 
