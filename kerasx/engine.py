@@ -13,6 +13,9 @@ from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
 from kerasx.startup import start_tensorflow
 
+# Before TensorFlow is there: pydantic reads the docstrings of options by way of every module that is loaded.
+from kerasx.training import strategy  # noqa: F401
+
 if TYPE_CHECKING:
     from kerasx.runs.reporter import Reporter
     from kerasx.runs.result import DryRun, Run

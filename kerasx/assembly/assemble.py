@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,7 +166,10 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         test_step=test_step,
     )
     try:
-        fell_back, compile_seconds = prepare(task, chosen, choices, trains=trains)
+        with ThreadPoolExecutor(1) as pool:
+            # While the step compiles; the run's record will ask for it.
+            pool.submit(lambda: dataset.digest if trains else None)
+            fell_back, compile_seconds = prepare(task, chosen, choices, trains=trains)
     except BaseException:
         _put_back(model, brought_execution)
         raise

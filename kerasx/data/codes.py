@@ -10,7 +10,8 @@ import numpy.typing as npt
 # Below this many bytes there is nothing to gain.
 WORTHWHILE = 16 * 2**20
 _LEVELS = 256
-_AT_ONCE = 2**20
+_SAMPLE = 2**20
+_AT_ONCE = 2**16
 
 
 def as_codes(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
@@ -36,22 +37,32 @@ def _coded(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     flat = array.reshape(-1)
     low, high = float(flat.min()), float(flat.max())
     # What a part of the rows shows tells the distance of values, and soon whether there are too many.
-    seen = np.unique(flat[:_AT_ONCE])
+    seen = np.unique(flat[:_SAMPLE])
     if not np.isfinite([low, high]).all() or not 1 < len(seen) <= _LEVELS:
         return None
     distance = float(np.diff(seen.astype(np.float64)).min())
     if (high - low) / distance > _LEVELS - 0.5:
         return None
+    first, scale = array.dtype.type(low), array.dtype.type(1 / distance)
+
+    def code(part: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        return np.rint((part - first) * scale).astype(np.uint8)
+
     codes, values = np.empty(flat.shape, np.uint8), np.zeros(_LEVELS, array.dtype)
-    bits = np.dtype(f"u{array.dtype.itemsize}")
+    values[code(seen)] = seen
+    # As bits: -0.0 is 0.0, and still another number.
+    bits = flat.view(f"u{array.dtype.itemsize}")
+    value_bits = values.view(bits.dtype)
+    is_certain = True
     for start in range(0, len(flat), _AT_ONCE):
-        part = flat[start : start + _AT_ONCE]
-        numbers = np.rint((part - array.dtype.type(low)) * array.dtype.type(1 / distance))
-        codes[start : start + _AT_ONCE] = numbers
-        values[codes[start : start + _AT_ONCE]] = part
-    for start in range(0, len(flat), _AT_ONCE):
-        # As bits: -0.0 is 0.0, and still another number.
-        part = flat[start : start + _AT_ONCE]
-        if not np.array_equal(values[codes[start : start + _AT_ONCE]].view(bits), part.view(bits)):
+        part = slice(start, start + _AT_ONCE)
+        codes[part] = code(flat[part])
+        new = value_bits[codes[part]] != bits[part]
+        if new.any():
+            values[codes[part][new]] = flat[part][new]
+            is_certain = False  # two values may have come to share a code
+    for start in range(0, 0 if is_certain else len(flat), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        if not np.array_equal(value_bits[codes[part]], bits[part]):
             return None
     return codes.reshape(array.shape), values

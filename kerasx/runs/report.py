@@ -6,13 +6,14 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TypeGuard
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING, TypeGuard
 
 from kerasx.plain import shown_value
 from kerasx.runs.directory import REPORT, RunDirectory
 from kerasx.runs.files import write_text
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 # Of a chart, in the units of its SVG view box.
 WIDTH, HEIGHT = 420, 200
@@ -77,6 +78,9 @@ def write_report(run: RunDirectory) -> None:
 
 @functools.cache
 def _template() -> Template:
+    # Only now: training is not to wait for it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("kerasx.runs", ".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.get_template("report.html.jinja")

@@ -47,8 +47,11 @@ class BoundStep(ABC):
         self.batches = batches
 
     @abstractmethod
-    def prepare(self) -> None:
+    def prepare(self, *, compiles: bool = True) -> None:
         """Trace and compile the step, so that the first call need not; nothing is trained.
+
+        Args:
+            compiles: Whether to compile; otherwise it is only seen to that the first call can.
 
         Raises:
             CannotExecute: That is not possible.
@@ -98,7 +101,7 @@ class SingleStep(BoundStep):
                 autograph=False,
             )
 
-    def prepare(self) -> None:
+    def prepare(self, *, compiles: bool = True) -> None:
         """Trace the step, where it is a function with a signature."""
         if not self._execution.eager and not is_distributed(self.model):
             traced(self._function)

@@ -38,7 +38,7 @@ class FusedStep(BoundStep):
         self._function: Any = None
         self._pace = 1
 
-    def prepare(self) -> None:
+    def prepare(self, *, compiles: bool = True) -> None:
         """Trace the step, and compile the loop by taking no step of each shape of chunks."""
         if self._function is not None:
             return
@@ -48,9 +48,10 @@ class FusedStep(BoundStep):
         function = self._loop(self._chunks, step)
         try:
             for chunk in self._chunks.samples():
-                function(chunk.table, chunk.numbers, 0, 0)
-                if self._execution.jit and _has_convolutions(step):
-                    # Compiled by its first call only: that it can be is shown by translating it.
+                if compiles:
+                    function(chunk.table, chunk.numbers, 0, 0)
+                if self._execution.jit and (_has_convolutions(step) or not compiles):
+                    # That the first call can compile it is shown by translating it for XLA.
                     step.experimental_get_compiler_ir(self._batch(chunk))(stage="hlo")
         except tf.errors.OpError as error:
             if not self._execution.jit:

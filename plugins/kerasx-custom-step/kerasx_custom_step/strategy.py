@@ -33,13 +33,13 @@ class CustomStepStrategy(StepStrategy):
     options_type = StepOptions
 
     def prepare(self, task: TrainingTask, *, trains: bool = True) -> None:
-        """Prepare the steps of training and validation."""
+        """Prepare the step of training, and see to that of validation, which comes later."""
         if trains:
             if task.execution.fused:
                 check_fit_calls_functions(task.model)
             _train_step(task).prepare()
         if task.validation is not None or not trains:
-            _test_step(task, task.validation or task.batches).prepare()
+            _test_step(task, task.validation or task.batches).prepare(compiles=not trains)
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Replace the steps, call `fit` once for all epochs, and put the model's own back."""

@@ -26,11 +26,11 @@ class GradientTapeStrategy(StepStrategy):
     options_type = StepOptions
 
     def prepare(self, task: TrainingTask, *, trains: bool = True) -> None:
-        """Prepare the steps of training and validation."""
+        """Prepare the step of training, and see to that of validation, which comes later."""
         if trains:
             _train_step(task).prepare()
         if task.validation is not None or not trains:
-            _test_step(task, task.validation or task.batches).prepare()
+            _test_step(task, task.validation or task.batches).prepare(compiles=not trains)
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Step through every batch of every epoch."""

@@ -32,11 +32,17 @@ def mnist() -> dict[str, np.ndarray[Any, Any]]:
         PluginError: A file of this package is missing or damaged.
     """
     return {
-        "x_train": read_idx("train-images-idx3-ubyte").astype(np.float32) / np.float32(255),
+        "x_train": _scaled(read_idx("train-images-idx3-ubyte")),
         "y_train": read_idx("train-labels-idx1-ubyte").astype(np.int64),
-        "x_test": read_idx("t10k-images-idx3-ubyte").astype(np.float32) / np.float32(255),
+        "x_test": _scaled(read_idx("t10k-images-idx3-ubyte")),
         "y_test": read_idx("t10k-labels-idx1-ubyte").astype(np.int64),
     }
+
+
+def _scaled(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Divided by 255 in float32, in one pass."""
+    scaled: np.ndarray[Any, Any] = np.divide(pixels, np.float32(255), dtype=np.float32)
+    return scaled
 
 
 def read_idx(name: str) -> np.ndarray[Any, Any]:
