@@ -24,7 +24,7 @@ from kerasx.data import chunks as module  # noqa: E402
 from kerasx.data import codes  # noqa: E402
 from kerasx.data.arrays import Arrays  # noqa: E402
 from kerasx.data.batches import Batches, training_batches, validation_batches  # noqa: E402
-from kerasx.data.chunks import Chunk, Chunks  # noqa: E402
+from kerasx.data.chunks import Chunk, Chunks, batch_of  # noqa: E402
 from kerasx.data.streams import Stream, as_stream  # noqa: E402
 
 STRATEGIES = ("custom-step", "gradient-tape")
@@ -46,14 +46,13 @@ def plain(batches: Batches, epoch: int) -> Epoch:
     return [[bits_of(leaf) for leaf in tf.nest.flatten(batch)] for batch in batches.epoch(epoch)]
 
 
-def rows_of(part: tuple[tf.Tensor, ...], numbers: tf.Tensor) -> tf.Tensor:
-    found = tf.gather(part[0], numbers)
-    return found if len(part) == 1 else tf.gather(part[1], tf.cast(found, tf.int32))
-
-
 def taken_apart(chunk: Chunk) -> Epoch:
+    # Images are float32 here; what is no code has a dtype of its own.
+    specs = tuple(
+        tf.TensorSpec([None], tf.float32 if len(part) > 1 else part[0].dtype) for part in chunk.table
+    )
     return [
-        [bits_of(rows_of(part, chunk.numbers[number])) for part in chunk.table]
+        [bits_of(leaf) for leaf in batch_of(chunk.table, chunk.numbers[number], specs)]
         for number in range(chunk.steps)
     ]
 
@@ -256,7 +255,7 @@ def test_text_is_in_chunks_too() -> None:
 
 
 def _words(chunk: Chunk, number: int) -> list[str]:
-    return [text.decode() for text in rows_of(chunk.table[0], chunk.numbers[number]).numpy()]
+    return [text.decode() for text in tf.gather(chunk.table[0][0], chunk.numbers[number]).numpy()]
 
 
 def test_images_are_kept_as_codes_and_come_out_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kerasx.data import codes
-from kerasx.data.codes import as_codes
+from kerasx.data.codes import Codes, as_codes
 from kerasx.startup import start_tensorflow
 
 start_tensorflow()
 
 import tensorflow as tf  # noqa: E402
+
+from kerasx.data.chunks import batch_of  # noqa: E402
 
 Array = npt.NDArray[Any]
 BYTES = np.arange(256, dtype=np.uint8)
@@ -37,10 +39,14 @@ def bits(array: Array) -> Array:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def is_exact(found: tuple[Array, Array], array: Array) -> bool:
-    numbers, values = found
+def is_exact(found: Codes, array: Array) -> bool:
+    """By the table, and by the factor where there is one."""
+    numbers, values = found.codes, found.values
     assert (numbers.dtype, numbers.shape) == (np.uint8, array.shape)
     assert (values.dtype, values.shape) == (array.dtype, (256,))
+    if found.scale is not None:
+        product = (numbers.astype("float64") * found.scale).astype(array.dtype)
+        assert np.array_equal(bits(product), bits(array))
     return np.array_equal(bits(values[numbers]), bits(array))
 
 
@@ -188,6 +194,7 @@ def test_a_constant_is_left_alone_or_exact(value: float) -> None:
 
 def test_a_later_value_that_is_none_of_the_levels_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The levels are told from the first part of large arrays, and all parts are checked."""
+    monkeypatch.setattr(codes, "_SAMPLE", 16)
     monkeypatch.setattr(codes, "_AT_ONCE", 16)
     even = np.tile(np.arange(8, dtype="float32"), 8)
     found = as_codes(even)
@@ -212,18 +219,27 @@ def test_small_arrays_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> N
     assert as_codes(array) is not None
 
 
-def test_tensorflow_divides_bytes_to_other_bits_than_numpy() -> None:
-    """Why codes come with a table of values: arithmetic would not give the bits back."""
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+def test_tensorflow_divides_bytes_to_other_bits_than_numpy(jit: bool) -> None:
+    """Why codes come with values and perhaps a factor: plain arithmetic would not give the bits back."""
 
     def scaled(numbers: tf.Tensor) -> tf.Tensor:
         return tf.cast(numbers, tf.float32) / 255.0
 
+    def taken(table: Any, rows: tf.Tensor) -> tf.Tensor:
+        return batch_of(table, rows, tf.TensorSpec([None], tf.float32))
+
     expected = BYTES.astype("float32") / np.float32(255)
-    compiled = tf.function(scaled, jit_compile=True)(tf.constant(BYTES)).numpy()
-    assert np.count_nonzero(bits(compiled) != bits(expected)) == 126
-    values = as_codes(expected)
-    assert values is not None
-    gathered = tf.function(lambda table, rows: tf.gather(table, rows), jit_compile=True)(
-        tf.constant(values[1]), tf.cast(tf.constant(values[0]), tf.int32)
-    )
-    assert np.array_equal(bits(gathered.numpy()), bits(expected))
+    divided = tf.function(scaled, jit_compile=jit)(tf.constant(BYTES)).numpy()
+    assert np.count_nonzero(bits(divided) != bits(expected)) == 126
+
+    for array, has_factor in ((expected, True), (expected * 2 - np.float32(1), False)):
+        found = as_codes(array)
+        assert found is not None
+        assert (found.scale is not None) == has_factor
+        # Out of their order, as rows are.
+        order = np.random.RandomState(0).permutation(256)
+        meaning = found.values if found.scale is None else np.float64(found.scale)
+        table = ((tf.constant(found.codes), tf.constant(meaning)),)
+        batch = tf.function(taken, jit_compile=jit)(table, tf.constant(order))
+        assert np.array_equal(bits(batch.numpy()), bits(array[order]))

@@ -27,7 +27,8 @@ BUFFER = 64 * 2**20
 # multiply them to other bits.
 _LEAST = 2
 
-# For each tensor of a batch all rows `[rows, ...]`, or codes of them and the 256 values of the codes.
+# For each tensor of a batch all rows `[rows, ...]`; or codes of them, and the values of the 256 codes or the
+# factor that makes them values.
 Table: TypeAlias = tuple[tuple[tf.Tensor, ...], ...]
 
 
@@ -85,9 +86,7 @@ class Chunks:
     def table_signature(self) -> Any:
         """The `tf.TensorSpec` structure of a table."""
         if self._table is not None:
-            return tree.map_structure(
-                lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), self._table
-            )
+            return tree.map_structure(_spec, self._table)
         specs = tf.nest.flatten(self._batches.signature)
         return tuple((tf.TensorSpec([None, *spec.shape[1:]], spec.dtype),) for spec in specs)
 
@@ -202,7 +201,41 @@ def _resident(rows: Any) -> Table | None:
     leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
     if sum(leaf.nbytes for leaf in leaves) > RESIDENT_SHARE * _memory():
         return None
-    return tuple(tuple(tf.convert_to_tensor(part) for part in (as_codes(leaf) or (leaf,))) for leaf in leaves)
+    return tuple(_as_part(leaf) for leaf in leaves)
+
+
+def _as_part(array: Any) -> tuple[tf.Tensor, ...]:
+    coded = as_codes(array)
+    if coded is None:
+        return (tf.convert_to_tensor(array),)
+    meaning = coded.values if coded.scale is None else np.float64(coded.scale)
+    return (tf.convert_to_tensor(coded.codes), tf.convert_to_tensor(meaning))
+
+
+def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *tensor.shape[1:]] if tensor.shape.rank else [], tensor.dtype)
+
+
+def batch_of(table: Table, numbers: tf.Tensor, signature: Any) -> Any:
+    """A batch from a table.
+
+    Args:
+        table: Of a chunk.
+        numbers: Of the batch's rows, int64 of shape `[batch]`.
+        signature: Structure of the batch's `tf.TensorSpec`.
+    """
+    specs = tf.nest.flatten(signature)
+    leaves = [_gathered(part, numbers, spec.dtype) for part, spec in zip(table, specs, strict=True)]
+    return tf.nest.pack_sequence_as(signature, leaves)
+
+
+def _gathered(part: tuple[tf.Tensor, ...], numbers: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    found = tf.gather(part[0], numbers)
+    if len(part) == 1:
+        return found
+    if part[1].shape.rank == 0:
+        return tf.cast(tf.cast(found, tf.float64) * part[1], dtype)
+    return tf.gather(part[1], tf.cast(found, tf.int32))
 
 
 def _memory() -> float:

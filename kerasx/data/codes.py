@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,34 @@ _SAMPLE = 2**20
 _AT_ONCE = 2**16
 
 
-def as_codes(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
-    """Codes and their values, so that `values[codes]` has the bits of the array.
+@dataclass(frozen=True)
+class Codes:
+    """An array as bytes, and what they stand for: `values[codes]` has the bits of the array.
 
-    A table keeps the bits where arithmetic would not: TensorFlow's division of bytes by 255 in a
-    graph differs from NumPy's for 126 of 256 values.
+    A table keeps the bits where arithmetic need not: TensorFlow's division of bytes by 255 in a graph
+    differs from NumPy's for 126 of 256 values. A product in float64 that is rounded afterwards may keep them
+    as well, and is faster than looking up each number.
+
+    Attributes:
+        codes: Of the array's shape.
+        values: 256 values of its dtype.
+        scale: A factor by which float64 codes, rounded to the dtype, are those values too; None if there is
+            none.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    values: npt.NDArray[Any]
+    scale: float | None
+
+
+def as_codes(array: npt.NDArray[Any]) -> Codes | None:
+    """The array as codes.
 
     Args:
         array: Floating-point numbers of any shape.
 
     Returns:
-        Codes of the array's shape and 256 values of its dtype; None where the array is small, no floating
-        point, or has other values.
+        None where the array is small, no floating point, or has other values.
     """
     if array.dtype.kind != "f" or array.nbytes < WORTHWHILE or not array.flags.c_contiguous:
         return None
@@ -33,7 +50,7 @@ def as_codes(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArra
         return _coded(array)
 
 
-def _coded(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]] | None:
+def _coded(array: npt.NDArray[Any]) -> Codes | None:
     flat = array.reshape(-1)
     low, high = float(flat.min()), float(flat.max())
     # What a part of the rows shows tells the distance of values, and soon whether there are too many.
@@ -43,13 +60,14 @@ def _coded(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     distance = float(np.diff(seen.astype(np.float64)).min())
     if (high - low) / distance > _LEVELS - 0.5:
         return None
-    first, scale = array.dtype.type(low), array.dtype.type(1 / distance)
+    first, factor = array.dtype.type(low), array.dtype.type(1 / distance)
 
-    def code(part: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        return np.rint((part - first) * scale).astype(np.uint8)
+    def code(part: npt.NDArray[Any]) -> Any:
+        return np.rint((part - first) * factor).astype(np.uint8)
 
     codes, values = np.empty(flat.shape, np.uint8), np.zeros(_LEVELS, array.dtype)
-    values[code(seen)] = seen
+    is_used = np.zeros(_LEVELS, bool)
+    values[code(seen)], is_used[code(seen)] = seen, True
     # As bits: -0.0 is 0.0, and still another number.
     bits = flat.view(f"u{array.dtype.itemsize}")
     value_bits = values.view(bits.dtype)
@@ -59,10 +77,20 @@ def _coded(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
         codes[part] = code(flat[part])
         new = value_bits[codes[part]] != bits[part]
         if new.any():
-            values[codes[part][new]] = flat[part][new]
+            values[codes[part][new]], is_used[codes[part][new]] = flat[part][new], True
             is_certain = False  # two values may have come to share a code
     for start in range(0, 0 if is_certain else len(flat), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         if not np.array_equal(value_bits[codes[part]], bits[part]):
             return None
-    return codes.reshape(array.shape), values
+    return Codes(codes.reshape(array.shape), values, _scale(values, is_used, distance))
+
+
+def _scale(values: npt.NDArray[Any], is_used: npt.NDArray[np.bool_], distance: float) -> float | None:
+    """The factor that makes codes of float64 the values that are used, to the bit."""
+    bits = f"u{values.dtype.itemsize}"
+    for scale in (1 / np.rint(1 / distance), distance):
+        products = (np.arange(_LEVELS, dtype=np.float64) * scale).astype(values.dtype)
+        if np.array_equal(products.view(bits)[is_used], values.view(bits)[is_used]):
+            return float(scale)
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import keras
@@ -17,8 +17,8 @@ from kerasx.training.execution import CannotExecute
 from kerasx.training.steps import Logs
 from kerasx.training.task import Callbacks, TrainingTask
 
-# What the stand-in for the data yields: the number of a call, under a name that no data has.
-_CALL = "kerasx: number of a call"
+# What the stand-in for the data yields, under a name that no data has.
+_STAND_IN = "kerasx: a stand-in for data that steps take by themselves"
 
 
 def run_fit(task: TrainingTask) -> dict[str, list[float]]:
@@ -28,15 +28,15 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
         The history by name, epoch by epoch.
     """
     validation = None if task.validation is None else task.validation.dataset
-    return _fit(task, task.batches.dataset, validation, task.callback_list(Callbacks))
+    return _fit(task, task.callback_list(Callbacks), task.batches.dataset, validation)
 
 
 def run_fused_fit(task: TrainingTask, train: BoundStep, test: BoundStep | None) -> dict[str, list[float]]:
     """The same with other steps than the model's, each of which feeds itself.
 
-    `fit` is given numbers of calls for data, and calls `train` where it would call its own function: epochs,
-    validation and callbacks stay Keras's. What callbacks evaluate meanwhile with data of their own is
-    evaluated by Keras's function.
+    `fit` is given a stand-in for data and a number of calls, and calls `train` where it would call its own
+    function: epochs, validation and callbacks stay Keras's. What callbacks evaluate meanwhile with data of
+    their own is evaluated by Keras's function.
 
     Args:
         task: The task.
@@ -46,19 +46,31 @@ def run_fused_fit(task: TrainingTask, train: BoundStep, test: BoundStep | None) 
     model, per_call = task.model, task.execution.steps_per_call
     callbacks = task.callback_list(_FusedCallbacks)
     callbacks.per_call = per_call
-    # Read when an epoch begins, which `BatchPosition` has been told of by then.
-    callbacks.training = _Pass(train, per_call, lambda: task.batches.position, callbacks.told)
+    callbacks.training = _Pass(train, callbacks.told)
+    callbacks.validation = None if test is None else _Pass(test)
     with contextlib.ExitStack() as stack:
-        # One element of the stand-in is one call.
+        # What `fit` takes for one step is one call.
         stack.callback(setattr, model, "steps_per_execution", model.steps_per_execution)
         model.steps_per_execution = 1
         stack.enter_context(_called_by_keras(model, "train", callbacks.training))
-        validation = None
-        if test is not None:
-            callbacks.validation = _Pass(test, per_call, lambda: 0)
+        if callbacks.validation is not None:
             stack.enter_context(_called_by_keras(model, "test", callbacks.validation))
-            validation = callbacks.validation.stand_in
-        return _fit(task, callbacks.training.stand_in, validation, callbacks)
+        # Endless, and made into an iterator once: making one takes as long as many steps.
+        stand_in = tf.data.Dataset.from_tensors({_STAND_IN: 0}).repeat()
+        return _fit(
+            task,
+            callbacks,
+            stand_in,
+            None if test is None else stand_in,
+            steps_per_epoch=_calls(train, per_call),
+            validation_steps=None if test is None else _calls(test, per_call),
+        )
+
+
+def _calls(step: BoundStep, per_call: int) -> int | None:
+    """Calls an epoch; None where a pipeline does not tell."""
+    steps = step.batches.steps
+    return None if steps is None else -(-steps // per_call)
 
 
 def check_fit_calls_functions(model: keras.Model) -> None:
@@ -72,7 +84,9 @@ def check_fit_calls_functions(model: keras.Model) -> None:
             raise CannotExecute("fused", f"{type(model).__name__} has a `{name}` of its own")
 
 
-def _fit(task: TrainingTask, batches: Any, validation: Any, callbacks: Any) -> dict[str, list[float]]:
+def _fit(
+    task: TrainingTask, callbacks: Callbacks, batches: Any, validation: Any, **steps: int | None
+) -> dict[str, list[float]]:
     with warnings.catch_warnings():
         if task.batches.steps is None:
             # Keras takes the end of a pipeline that does not tell its length for a lack of data.
@@ -86,51 +100,46 @@ def _fit(task: TrainingTask, batches: Any, validation: Any, callbacks: Any) -> d
             # The batches come in the order of the experiment; asked to shuffle them, Keras only warns.
             shuffle=False,
             verbose=0,
+            **steps,
         )
     return {name: [plain_value(value) for value in values] for name, values in history.history.items()}
 
 
 class _Pass:
-    """The function that `fit` calls in place of its own, and the data it takes the calls from.
+    """The function that `fit` calls in place of its own, epoch after epoch.
 
     Args:
         step: What is called.
-        per_call: Steps a call.
-        epoch: Which epoch begins.
         told: As for `BoundStep.calls`.
 
     Attributes:
-        stand_in: Yields the numbers of an epoch's calls.
         last: The number of the last batch of the last call.
     """
 
-    def __init__(
-        self, step: BoundStep, per_call: int, epoch: Callable[[], int], told: Told | None = None
-    ) -> None:
+    def __init__(self, step: BoundStep, told: Told | None = None) -> None:
         self._step = step
-        self._epoch = epoch
         self._told = told
         self._calls: Generator[Call] | None = None
         self.last = 0
-        steps = step.batches.steps
-        if steps is None:
-            # More than there can be, and a filter, so that Keras does not know how many.
-            numbers = tf.data.Dataset.range(tf.int64.max).filter(lambda _: True)
-        else:
-            numbers = tf.data.Dataset.range(-(-steps // per_call))
-        self.stand_in: tf.data.Dataset = numbers.map(lambda number: {_CALL: number})
 
-    def __call__(self, iterator: Any) -> Logs:
-        number = next(iterator)[_CALL]
-        if number == 0 or self._calls is None:
-            self.close()
-            self._calls = self._step.calls(self._epoch(), self._told)
-        call = next(self._calls)  # StopIteration, at the end of a pipeline, is what Keras expects
+    def begin(self, epoch: int) -> None:
+        """Begin an epoch."""
+        self.end()
+        self._calls = self._step.calls(epoch, self._told)
+
+    def run(self) -> Logs:
+        """Run the next call.
+
+        Raises:
+            StopIteration: There is none, by which Keras knows the end of a pipeline.
+        """
+        assert self._calls is not None
+        call = next(self._calls)
         logs = call.run()
         self.last = call.last
         return logs
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Let go of what is read ahead."""
         if self._calls is not None:
             self._calls.close()
@@ -146,7 +155,7 @@ def _called_by_keras(model: keras.Model, name: str, own: _Pass) -> Iterator[None
 
     def function(iterator: Any) -> Any:
         spec = getattr(iterator, "element_spec", None)
-        return own(iterator) if isinstance(spec, dict) and _CALL in spec else kerass(iterator)
+        return own.run() if isinstance(spec, dict) and _STAND_IN in spec else kerass(iterator)
 
     @functools.wraps(make)
     def given(force: bool = False) -> None:
@@ -157,17 +166,21 @@ def _called_by_keras(model: keras.Model, name: str, own: _Pass) -> Iterator[None
     try:
         yield
     finally:
-        own.close()
+        own.end()
         delattr(model, maker)
         make(force=True)
 
 
 class _FusedCallbacks(Callbacks):
-    """Tells callbacks the numbers of batches where `fit` counts calls."""
+    """Begins the passes, and tells callbacks the numbers of batches where `fit` counts calls."""
 
     per_call: int
     training: _Pass
-    validation: _Pass
+    validation: _Pass | None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self.training.begin(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_begin(batch * self.per_call, logs)
@@ -175,8 +188,14 @@ class _FusedCallbacks(Callbacks):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(self.training.last, logs)
 
+    def on_test_begin(self, logs: Any = None) -> None:
+        super().on_test_begin(logs)
+        if self.validation is not None:
+            self.validation.begin(0)
+
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         super().on_test_batch_begin(batch * self.per_call, logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        super().on_test_batch_end(self.validation.last, logs)
+        if self.validation is not None:
+            super().on_test_batch_end(self.validation.last, logs)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from kerasx.data.batches import Batches
-from kerasx.data.chunks import Chunk, Chunks
+from kerasx.data.chunks import Chunk, Chunks, batch_of
 from kerasx.errors import one_line
 from kerasx.training.binding import BoundStep, Call, Told, traced
 from kerasx.training.execution import CannotExecute, Execution
@@ -53,7 +53,7 @@ class FusedStep(BoundStep):
                 if self._execution.jit and (_has_convolutions(step) or not compiles):
                     # That the first call can compile it is shown by translating it for XLA.
                     step.experimental_get_compiler_ir(self._batch(chunk))(stage="hlo")
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, ValueError) as error:  # the latter by translating
             if not self._execution.jit:
                 raise
             raise CannotExecute("jit", one_line(error)) from error
@@ -84,8 +84,7 @@ class FusedStep(BoundStep):
 
     def _batch(self, chunk: Chunk) -> Any:
         """The first batch of a chunk."""
-        leaves = [gathered(part, chunk.numbers[0]) for part in chunk.table]
-        return tf.nest.pack_sequence_as(self.batches.signature, leaves)
+        return batch_of(chunk.table, chunk.numbers[0], self.batches.signature)
 
     def _traced_step(self) -> Any:
         """The step as a function of a batch."""
@@ -111,9 +110,7 @@ class FusedStep(BoundStep):
 
         def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
             def body(number: Any, _: Any) -> Any:
-                rows = numbers[number]
-                leaves = [gathered(part, rows) for part in table]
-                return number + 1, one_step(tf.nest.pack_sequence_as(signature, leaves))
+                return number + 1, one_step(batch_of(table, numbers[number], signature))
 
             none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), logs)
             _, last = tf.while_loop(
@@ -147,12 +144,6 @@ class _Chunks(Call):
             logs = self._step.take(chunk, self._told)
             self.last = chunk.first + chunk.steps - 1
         return logs
-
-
-def gathered(part: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tf.Tensor:
-    """Rows of a tensor, or of codes the values."""
-    found = tf.gather(part[0], rows)
-    return found if len(part) == 1 else tf.gather(part[1], tf.cast(found, tf.int32))
 
 
 def check_signature(signature: Any, *, jit: bool) -> None:

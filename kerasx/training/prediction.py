@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.data.batches import Batches
-from kerasx.data.chunks import Chunk, Chunks
+from kerasx.data.chunks import Chunk, Chunks, batch_of
 from kerasx.errors import one_line
 from kerasx.training.binding import traced
 from kerasx.training.execution import LEAST_STEPS, CannotExecute, Execution
-from kerasx.training.fused import check_signature, gathered
+from kerasx.training.fused import check_signature
 
 
 def run_prediction(model: keras.Model, batches: Batches, execution: Execution) -> Any:
@@ -70,8 +70,7 @@ def _loop(model: keras.Model, signature: Any, table_signature: Any, jit: bool) -
         capacity = tf.shape(numbers)[0]
 
         def body(number: Any, arrays: Any) -> Any:
-            leaves = [gathered(part, numbers[number]) for part in table]
-            outputs = tf.nest.flatten(one_step(tf.nest.pack_sequence_as(signature, leaves)))
+            outputs = tf.nest.flatten(one_step(batch_of(table, numbers[number], signature)))
             return number + 1, [array.write(number, out) for array, out in zip(arrays, outputs, strict=True)]
 
         arrays = [tf.TensorArray(dtype, size=capacity) for dtype in dtypes]
