@@ -59,7 +59,8 @@ class Experiment(BaseModel):
         strategy: A registered strategy, or a step, a loop or a `StepStrategy` by reference.
         execution: `eager`, `graph` or `fused`; None takes the strategy's default, or what stands in for it.
         jit: Whether XLA compiles the step; None takes the strategy's default, or none where XLA cannot.
-        steps_per_call: Steps between two batch events of callbacks in `fused`; None for ten events an epoch.
+        steps_per_call: Steps between two batch events of callbacks in `fused`; None for ten events an epoch,
+            but at least 64 steps.
         precision: A Keras dtype policy such as `mixed_float16`; None leaves Keras's.
         devices: On how many devices to train; None or 1 for one.
         labels: `as-given`, or `one-hot` to encode class numbers once.
@@ -143,6 +144,8 @@ class Experiment(BaseModel):
             UsageError: A field is unknown or has a wrong value.
         """
         own = {name: getattr(self, name) for name in self.model_fields_set}
+        if values.get("execution") not in (None, "fused"):
+            own.pop("steps_per_call", None)
         if values.get("learning_rate") is not None and isinstance(own.get("optimizer"), Component):
             own["optimizer"] = _without_rate(own["optimizer"])
         return type(self).parse({**own, **values})
@@ -195,6 +198,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     A table without a name adds its options to the component below it; anything else replaces.
     """
     result = dict(base)
+    if over.get("execution") not in (None, "fused"):
+        result.pop("steps_per_call", None)  # of a fused execution below, as a run records it
     if over.get("learning_rate") is not None and "optimizer" in result:
         result["optimizer"] = _without_rate(result["optimizer"])
     for key, value in over.items():

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import kerasx
-from kerasx.bench.bench import Row, bench
 from kerasx.bench.contestants import FIT, Contestant, chosen, contestants
+from kerasx.bench.measurement import Row, measure
 from kerasx.errors import UsageError
 
 ROWS, TEST_ROWS, BATCH = 100, 40, 32
@@ -166,7 +166,7 @@ def test_medians_are_taken_of_epochs_and_then_of_rounds() -> None:
 )
 def test_what_cannot_be_measured_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        bench(kerasx.Experiment(**values))
+        measure(kerasx.Experiment(**values))
 
 
 def test_fit_is_always_a_row() -> None:

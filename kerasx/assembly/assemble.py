@@ -140,7 +140,7 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
     batches = training_batches(
         dataset.train, experiment.batch_size, experiment.seed, shuffle=experiment.shuffle, limit=batch_limit
     )
-    choices = executions(experiment, chosen, model, batches.steps, trains=trains)
+    choices = executions(experiment, chosen, model, batches.unlimited_steps, trains=trains)
     objectives = objectives_for(
         experiment, model, loss, outputs_of(model, signature), resolver, own_step=chosen.has_own_step(model)
     )

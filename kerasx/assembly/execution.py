@@ -9,6 +9,7 @@ import keras
 
 from kerasx.assembly.choose import ChosenStrategy
 from kerasx.assembly.compiling import set_execution
+from kerasx.assembly.optimizers import fresh
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.startup import start_xla
@@ -46,9 +47,9 @@ def executions(
     """
     capabilities = chosen.strategy.capabilities
     brought = "eager" if model.compiled and model.run_eagerly else None
-    several = (experiment.devices or 1) > 1
-    offered = [mode for mode in capabilities.executions if not (several and mode == "fused")]
-    mode = experiment.execution or brought or offered[0]
+    several = (experiment.devices or 1) > 1 or is_distributed(model)
+    offered = [each for each in capabilities.executions if not (several and each == "fused")]
+    mode = experiment.execution or brought or (offered or capabilities.executions)[0]
     _check(experiment, chosen, model, mode)
     brought_steps = model.steps_per_execution
     if mode != "fused":
@@ -59,13 +60,18 @@ def executions(
     per_call = experiment.steps_per_call or (
         brought_steps if brought_steps > 1 else default_steps_per_call(steps)
     )
-    is_default = offered[0] == "fused"
-    jits = [experiment.jit] if experiment.jit is not None else [True, False] if is_default else [False]
+    if experiment.jit is not None:
+        jits = [experiment.jit]
+    else:
+        jits = [True, False] if offered[0] == "fused" else [bool(model.jit_compile)]
     found = [Execution("fused", jit and capabilities.jit, per_call) for jit in jits]
-    if not trains or (experiment.execution is None and experiment.jit is not True):
-        found += [Execution(each, False, brought_steps) for each in ("graph", "eager") if each in offered]
     if not trains and found[0].jit:
-        found.insert(1, replace(found[0], jit=False))
+        found.append(replace(found[0], jit=False))
+    if not trains or experiment.execution is None:
+        asked = bool(experiment.jit) and trains
+        # What was asked for is not left out in silence.
+        others = [each for each in ("graph", "eager") if each in offered and not (asked and each == "eager")]
+        found += [Execution(each, asked, brought_steps) for each in others]
     return list(dict.fromkeys(found))
 
 
@@ -84,12 +90,9 @@ def prepare(
     """
     started = time.perf_counter()
     model = task.model
-    if choices[0].fused and not model.optimizer.built:
-        # A trace that fails would leave behind slots without values.
-        model.optimizer.build(model.trainable_variables)
     refused: list[tuple[Execution, CannotExecute]] = []
     for execution in choices:
-        if refused and refused[-1][1].lacks == "graph" and not execution.eager:
+        if any(_is_alike(execution, other, error) for other, error in refused):
             continue
         task.execute(execution)
         set_execution(model, execution)
@@ -97,21 +100,30 @@ def prepare(
             return [], 0.0
         if execution.jit:
             start_xla()
+        was_built = model.optimizer.built
         try:
             chosen.strategy.prepare(task, trains=trains)
         except CannotExecute as error:
             refused.append((execution, error))
+            if model.optimizer.built and not was_built:
+                # Built by a trace that failed, it would have slots without values.
+                model.optimizer = fresh(model.optimizer)
             continue
-        notes = [
-            f"{_CANNOT[first.lacks]}, so that the execution is {execution.described}: {first.why}"
-            for _, first in refused[:1]
-        ]
+        whys = dict.fromkeys(f"{_CANNOT[error.lacks]}: {error.why}" for _, error in refused)
+        notes = [f"the execution is {execution.described}, as {'; '.join(whys)}"] if refused else []
         return notes, time.perf_counter() - started
     execution, last = refused[-1]
     raise UsageError(
         f"The execution `{execution.described}` is not possible, as {_CANNOT[last.lacks]}: {last.why}."
         f" To go on, {_INSTEAD[last.lacks]}."
     )
+
+
+def _is_alike(execution: Execution, refused: Execution, error: CannotExecute) -> bool:
+    """Whether an execution would be refused for what another was refused for."""
+    if error.lacks == "graph":
+        return not execution.eager
+    return execution.fused if error.lacks == "fused" else execution.jit
 
 
 def _check(experiment: Experiment, chosen: ChosenStrategy, model: keras.Model, mode: str) -> None:

@@ -29,7 +29,7 @@ def make_optimizer(component: Component, learning_rate: float | Component | None
         refuse_options(found, "optimizer")
         optimizer = found.value
         if optimizer.built:
-            optimizer = _fresh(optimizer)
+            optimizer = fresh(optimizer)
         set_learning_rate(optimizer, learning_rate, resolver)
         return optimizer
     if not callable(found.value):
@@ -45,16 +45,16 @@ def make_optimizer(component: Component, learning_rate: float | Component | None
     return optimizer
 
 
-def _fresh(optimizer: keras.optimizers.Optimizer) -> Any:
+def fresh(optimizer: keras.optimizers.Optimizer) -> Any:
     """The same optimizer anew: one that has trained keeps slots for the variables of that model.
 
     Which variables are left out of weight decay is in no config, and there is no public way to ask.
     """
-    fresh = type(optimizer).from_config(optimizer.get_config())
+    made = type(optimizer).from_config(optimizer.get_config())
     for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
         if hasattr(optimizer, name):
-            setattr(fresh, name, getattr(optimizer, name))
-    return fresh
+            setattr(made, name, getattr(optimizer, name))
+    return made
 
 
 def set_learning_rate(

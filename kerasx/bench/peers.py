@@ -24,7 +24,7 @@ def fit(model: keras.Model, rows: Arrays, validation: Arrays | None, job: Any, t
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             timer.begin()
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        def on_train_end(self, logs: Any = None) -> None:
             timer.end()
 
     model.fit(

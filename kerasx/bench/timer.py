@@ -6,7 +6,7 @@ import time
 
 
 class EpochTimer:
-    """Takes the time of each epoch.
+    """Takes the time of each epoch, up to the next, so that what comes between them counts.
 
     Attributes:
         seconds: Of the epochs that are over, validation included.
@@ -14,12 +14,15 @@ class EpochTimer:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self._began = 0.0
+        self._began: float | None = None
 
     def begin(self) -> None:
-        """An epoch begins."""
+        """An epoch begins, and the one before is over."""
+        self.end()
         self._began = time.perf_counter()
 
     def end(self) -> None:
-        """It is over."""
-        self.seconds.append(time.perf_counter() - self._began)
+        """The last epoch is over."""
+        if self._began is not None:
+            self.seconds.append(time.perf_counter() - self._began)
+        self._began = None

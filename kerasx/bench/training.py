@@ -12,19 +12,19 @@ import keras
 import numpy as np
 
 from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.choose import choose_strategy
 from kerasx.assembly.resolve import Resolver
 from kerasx.bench import peers
 from kerasx.bench.arithmetic import epoch_operations, multiplication_rate
 from kerasx.bench.contestants import Contestant
+from kerasx.bench.network import arrays_of, plain_layers, write_plain_network
 from kerasx.bench.timer import EpochTimer
-from kerasx.builtins.losses import SumSquaredError
 from kerasx.component import Component
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.dataset import Dataset
 from kerasx.data.order import batch_order
 from kerasx.digest import weights_digest
 from kerasx.engine import Engine
-from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
 from kerasx.runs.isolation import isolated
@@ -52,7 +52,7 @@ class _Times(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._timer.begin()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_train_end(self, logs: Any = None) -> None:
         self._timer.end()
 
 
@@ -89,14 +89,17 @@ def survey(experiment: Experiment, plain_network: Path) -> dict[str, Any]:
             capabilities = implementation.capabilities
             strategies.append([each.spec.name, capabilities.executions, capabilities.jit])
     with isolated(experiment.seed, experiment.precision):
+        if experiment.strategy.described not in [name for name, *_ in strategies]:
+            own = choose_strategy(experiment.strategy, Resolver(registry)).strategy.capabilities
+            strategies.append([experiment.strategy.described, own.executions, own.jit])
         assembly = _assembled(experiment, jit=False)
         task = assembly.task
         operations = epoch_operations(task.model, task.train_step or train_step, task.batches)
         if operations is not None and task.validation is not None:
             operations += epoch_operations(task.model, task.test_step or test_step, task.validation) or 0.0
-        layers = _plain_layers(assembly)
+        layers = plain_layers(assembly)
         if layers is not None:
-            _write_plain_network(assembly, layers, plain_network)
+            write_plain_network(assembly, layers, plain_network)
         return {
             "strategies": strategies,
             "operations": operations,
@@ -109,20 +112,33 @@ def survey(experiment: Experiment, plain_network: Path) -> dict[str, Any]:
 
 def kerasx_run(experiment: Experiment, who: Contestant, runs: str, weights: Path) -> dict[str, Any]:
     """Train as kerasx does."""
-    values: dict[str, Any] = {"strategy": who.strategy, "execution": who.execution, "jit": who.jit}
-    if who.execution == "eager":
-        values["jit"] = None
     share = 1.0
     if who.share < 1:
         with isolated(experiment.seed, experiment.precision):
             assembly = _assembled(experiment, jit=False)
-        values["dataset"], share = _part(assembly.dataset, who.share, experiment.batch_size)
-        if experiment.model.name == "mlp":
+        part, share = _part(assembly.dataset, who.share, experiment.batch_size)
+        # The rows come as steps see them: nothing is to be done to them again.
+        done: dict[str, Any] = {
+            "dataset": part,
+            "validation_split": None,
+            "class_weight": None,
+            "labels": "as-given",
+        }
+        if assembly.experiment.model.name == "mlp":
             # Some rows may lack a class, by which the model would have fewer outputs.
             outputs = assembly.task.model.output_shape[-1]
-            values["model"] = Component(name="mlp", options={**experiment.model.options, "outputs": outputs})
+            done["model"] = Component(name="mlp", options={**experiment.model.options, "outputs": outputs})
+        experiment = assembly.experiment.with_values(**done)
+    strategy = who.strategy if experiment.strategy.described != who.strategy else experiment.strategy
     timer = EpochTimer()
-    run = Engine(runs=runs).train(experiment, reporter=_Reporter(timer), **values)
+    run = Engine(runs=runs).train(
+        _as_measured(experiment),
+        reporter=_Reporter(timer),
+        strategy=strategy,
+        execution=who.execution,
+        jit=None if who.execution == "eager" else who.jit,
+        steps_per_call=experiment.steps_per_call if who.execution in (None, "fused") else None,
+    )
     _save(run.model, weights)
     return {
         "epochs": timer.seconds,
@@ -142,7 +158,7 @@ def peer(experiment: Experiment, who: Contestant, weights: Path) -> dict[str, An
         dataset, share = assembly.dataset, 1.0
         if who.share < 1:
             dataset, share = _part(dataset, who.share, experiment.batch_size)
-        rows, validation = _arrays(dataset)
+        rows, validation = arrays_of(dataset)
         model = assembly.task.model
         job = SimpleNamespace(
             batch_size=experiment.batch_size,
@@ -175,7 +191,7 @@ def reference(experiment: Experiment, jit: bool, weights: Path) -> dict[str, Any
 
     with isolated(experiment.seed, experiment.precision):
         assembly = _assembled(experiment, jit=jit)
-        rows, _ = _arrays(assembly.dataset)
+        rows, _ = arrays_of(assembly.dataset)
         batches, model = InOrder(), assembly.task.model
         epochs = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
@@ -186,8 +202,13 @@ def reference(experiment: Experiment, jit: bool, weights: Path) -> dict[str, Any
 
 
 def _assembled(experiment: Experiment, *, jit: bool) -> Assembly:
-    values = {"strategy": _Bare(), "execution": "graph", "jit": jit, "callbacks": ()}
-    return assemble(experiment.with_values(**values), Resolver(Registry()))
+    values = {"strategy": _Bare(), "execution": "graph", "jit": jit, "steps_per_call": None}
+    return assemble(_as_measured(experiment).with_values(**values), Resolver(Registry()))
+
+
+def _as_measured(experiment: Experiment) -> Experiment:
+    """Without callbacks, which plain programs would have to call too, and which may end training."""
+    return experiment.with_values(callbacks=())
 
 
 @functools.lru_cache(1)
@@ -199,13 +220,6 @@ def _order(experiment: Experiment, rows: int, epoch: int) -> Any:
     return _shuffled(experiment.seed, epoch, rows) if experiment.shuffle else np.arange(rows)
 
 
-def _arrays(dataset: Dataset) -> tuple[Arrays, Arrays | None]:
-    rows, validation = dataset.train, dataset.validation
-    if not isinstance(rows, Arrays) or not (validation is None or isinstance(validation, Arrays)):
-        raise UsageError("This program trains on arrays, and the data is a pipeline.")
-    return rows, validation
-
-
 def _part(dataset: Dataset, share: float, batch_size: int) -> tuple[Dataset, float]:
     """About a share of the rows, in whole batches, and which share of the training rows that is."""
 
@@ -214,49 +228,10 @@ def _part(dataset: Dataset, share: float, batch_size: int) -> tuple[Dataset, flo
         parts = (rows.x, rows.y, rows.sample_weight)
         return Arrays(*(map_arrays(lambda leaf: leaf[:count], each) for each in parts))
 
-    rows, validation = _arrays(dataset)
+    rows, validation = arrays_of(dataset)
     part = some(rows)
     return Dataset(part, None if validation is None else some(validation)), part.rows / rows.rows
 
 
 def _save(model: keras.Model, path: Path) -> None:
     np.savez(path, *(keras.ops.convert_to_numpy(variable) for variable in model.variables))
-
-
-def _plain_layers(assembly: Assembly) -> list[Any] | None:
-    """The dense layers of a network that JAX's and PyTorch's programs know; None for any other."""
-    model, optimizer = assembly.task.model, assembly.task.optimizer
-    is_descent = type(optimizer) is keras.optimizers.SGD and not optimizer.momentum
-    if not isinstance(model, keras.Sequential) or not is_descent or optimizer.weight_decay:
-        return None
-    if not isinstance(model.loss, SumSquaredError) or not isinstance(assembly.dataset.train, Arrays):
-        return None
-    if not isinstance(assembly.dataset.validation, Arrays) or assembly.dataset.train.has_weights:
-        return None
-    flatten, *layers = model.layers
-    activations = [getattr(layer, "activation", None) for layer in layers]
-    relu, linear = keras.activations.relu, keras.activations.linear
-    is_plain = isinstance(flatten, keras.layers.Flatten) and all(
-        type(layer) is keras.layers.Dense for layer in layers
-    )
-    return layers if is_plain and activations == [relu] * (len(layers) - 1) + [linear] else None
-
-
-def _write_plain_network(assembly: Assembly, layers: list[Any], path: Path) -> None:
-    def one_hot(labels: Any) -> Any:
-        return np.eye(layers[-1].units, dtype=np.float32)[labels] if labels.ndim == 1 else labels
-
-    rows, validation = _arrays(assembly.dataset)
-    assert validation is not None
-    arrays = {
-        "x_train": rows.x.reshape(rows.rows, -1),
-        "y_train": one_hot(rows.y),
-        "x_test": validation.x.reshape(validation.rows, -1),
-        "y_test": one_hot(validation.y),
-        "batch_size": assembly.experiment.batch_size,
-        "rate": float(assembly.task.optimizer.learning_rate),
-    }
-    for number, layer in enumerate(layers):
-        kernel, bias = layer.get_weights()
-        arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
-    np.savez(path, **arrays)

@@ -30,7 +30,7 @@ def bench(
     Every row is a process of its own; rows take turns, and medians are shown. Without --epochs each process
     trains four, of which the first is not counted. Close what else is running.
     """
-    from kerasx.bench.bench import bench as measured
+    from kerasx.bench.measurement import measure
 
     if "epochs" not in experiment.model_fields_set:
         experiment = experiment.with_values(epochs=_EPOCHS)
@@ -40,7 +40,7 @@ def bench(
         if not quiet:
             out.print(text, style="dim")
 
-    report = measured(experiment, rounds=rounds, only=only or (), told=told)
+    report = measure(experiment, rounds=rounds, only=only or (), told=told)
     if json:
         print_json(report.to_dict())
     else:
@@ -51,10 +51,10 @@ def _show(report: Any) -> None:
     from kerasx.cli.output import table
 
     shown = table("", "compile", "an epoch", "steps/s", "x model.fit", "memory", "process", "bits")
-    reasons = []
-    for row in report.to_dict()["rows"]:
+    rows = report.to_dict()["rows"]
+    reasons = [f"{row['name']}: {row['error']}" for row in rows if row["error"] is not None]
+    for row in rows:
         if row["epoch_seconds"] is None:
-            reasons.append(f"{row['name']}: {row['error']}")
             shown.add_row(row["name"], *["-"] * 7)
             continue
         bits = row["bits"] or "-"

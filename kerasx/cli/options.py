@@ -67,7 +67,8 @@ _OPTIONS: dict[str, Any] = {
     "steps_per_call": Annotated[
         int | None,
         _option(
-            "--steps-per-call", "Steps between two batch events of callbacks. (Default: a tenth of an epoch.)"
+            "--steps-per-call",
+            "Steps between two batch events of callbacks. (Default: a tenth of an epoch, or 64.)",
         ),
     ],
     "precision": Annotated[str | None, _option("--precision", "Keras dtype policy, such as mixed_float16.")],

@@ -39,7 +39,7 @@ class LiveProgress(PlainProgress):
 
         super().__init__(out)
         self._steps = steps
-        self._shown = 0.0
+        self._shown = self._moved = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -76,8 +76,8 @@ class LiveProgress(PlainProgress):
     def on_steps(self, steps: int) -> None:
         """Move it within a call that takes many steps."""
         now = time.monotonic()
-        if now - self._shown >= 0.1:
-            self._shown = now
+        if now - self._moved >= 0.1:
+            self._moved = now
             self._progress.update(self._task, completed=self._base + steps)
 
     def stop(self) -> None:

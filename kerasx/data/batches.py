@@ -40,6 +40,7 @@ class Batches:
         batch_size: As given; of a pipeline's batches it says nothing.
         position: The epoch that `dataset` yields next, counted from 0.
         steps: Batches an epoch; None where a pipeline does not tell.
+        unlimited_steps: The same without the limit.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Batches:
         self._order = order
         self._limit = limit
         steps = -(-rows.rows // batch_size) if isinstance(rows, Arrays) else rows.steps
+        self.unlimited_steps: int | None = steps
         self.steps: int | None = steps if steps is None or limit is None else min(steps, limit)
 
     @cached_property

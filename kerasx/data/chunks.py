@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -91,22 +94,24 @@ class Chunks:
         return tuple((tf.TensorSpec([None, *spec.shape[1:]], spec.dtype),) for spec in specs)
 
     def samples(self) -> Iterator[Chunk]:
-        """For each shape of chunks that is known beforehand, one of no steps."""
+        """For each shape of chunks that is known beforehand, one of no steps.
+
+        None for a pipeline that leaves an axis open.
+        """
         rows, size = self._batches.rows, _batch_size(self._batches)
-        # That of a pipeline which does not tell is a guess: something has to show whether XLA can compile it.
-        sizes = {(self._capacity, size or self._batches.batch_size)}
+        specs = tf.nest.flatten(self._batches.signature)
+        if size is None or any(None in spec.shape[1:] for spec in specs):
+            return
+        sizes = {(self._capacity, size)}
         if isinstance(rows, Arrays):
-            full, rest = divmod(rows.rows, self._batches.batch_size)
+            full, rest = divmod(rows.rows, size)
             sizes = sizes if full else set()
             if rest and (self._batches.steps or 0) > full:
                 sizes.add((_LEAST, rest))
         for capacity, batch in sorted(sizes, reverse=True):
-            table = self._table
-            if table is None:
-                table = tuple(
-                    (tf.zeros([capacity * batch, *spec.shape[1:]], spec.dtype),)
-                    for (spec,) in self.table_signature
-                )
+            table = self._table or tuple(
+                (tf.zeros([capacity * batch, *spec.shape[1:]], spec.dtype),) for spec in specs
+            )
             yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int64))
 
     def epoch(self, epoch: int) -> Generator[Chunk]:
@@ -117,9 +122,10 @@ class Chunks:
         """
         if self._table is not None:
             return self._of_arrays(epoch)
+        no_more = threading.Event()
         if isinstance(self._batches.rows, Arrays):
-            return _ahead(self._of_arrays(epoch))
-        return _ahead(self._of_pipeline(epoch))
+            return _ahead(self._of_arrays(epoch), no_more)
+        return _ahead(self._of_pipeline(epoch, no_more), no_more)
 
     def _of_arrays(self, epoch: int) -> Generator[Chunk]:
         order, size = self._batches.row_numbers(epoch), self._batches.batch_size
@@ -145,11 +151,13 @@ class Chunks:
         table = tuple((tf.convert_to_tensor(leaf[numbers.reshape(-1)]),) for leaf in leaves)
         return Chunk(first, steps, table, _in_order(*numbers.shape))
 
-    def _of_pipeline(self, epoch: int) -> Generator[Chunk]:
+    def _of_pipeline(self, epoch: int, no_more: threading.Event) -> Generator[Chunk]:
         taken: list[list[tf.Tensor]] = []
         usual: list[tf.TensorShape] | None = None
         count = 0
         for batch in self._batches.epoch(epoch):
+            if no_more.is_set():  # a slow pipeline is not waited for
+                return
             leaves = tf.nest.flatten(batch)
             shapes = [leaf.shape for leaf in leaves]
             if usual is None:
@@ -185,13 +193,16 @@ def _in_order(capacity: int, size: int) -> tf.Tensor:
     return tf.reshape(tf.range(capacity * size, dtype=tf.int64), [capacity, size])
 
 
-def _ahead(chunks: Generator[Chunk]) -> Generator[Chunk]:
-    """The chunks, each made while the one before is used."""
+def _ahead(chunks: Generator[Chunk], no_more: threading.Event) -> Generator[Chunk]:
+    """The chunks, each made while the one before is used; `no_more` is set when none will be asked for."""
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, chunks, None)
-        while (chunk := waiting.result()) is not None:
+        try:
             waiting = pool.submit(next, chunks, None)
-            yield chunk
+            while (chunk := waiting.result()) is not None:
+                waiting = pool.submit(next, chunks, None)
+                yield chunk
+        finally:
+            no_more.set()
 
 
 def _resident(rows: Any) -> Table | None:
@@ -240,10 +251,12 @@ def _gathered(part: tuple[tf.Tensor, ...], numbers: tf.Tensor, dtype: tf.DType) 
 
 def _memory() -> float:
     """Bytes of the machine's memory; infinite where it does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
+    found = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(ValueError, OSError):  # of a container, unless it says "max"
+        found.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found)
 
 
 def _batch_size(batches: Batches) -> int | None:

@@ -80,7 +80,7 @@ def check_fit_calls_functions(model: keras.Model) -> None:
         CannotExecute: The model makes its own.
     """
     for name in ("make_train_function", "make_test_function", "fit", "evaluate"):
-        if getattr(type(model), name) is not getattr(keras.Model, name):
+        if getattr(type(model), name) is not getattr(keras.Model, name) or name in vars(model):
             raise CannotExecute("fused", f"{type(model).__name__} has a `{name}` of its own")
 
 

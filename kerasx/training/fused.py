@@ -14,9 +14,10 @@ import tensorflow as tf
 from kerasx.data.batches import Batches
 from kerasx.data.chunks import Chunk, Chunks, batch_of
 from kerasx.errors import one_line
-from kerasx.training.binding import BoundStep, Call, Told, traced
+from kerasx.training.binding import BoundStep, Call, Told
 from kerasx.training.execution import CannotExecute, Execution
 from kerasx.training.steps import Logs, Step
+from kerasx.training.traced import TracedStep
 
 # However long its steps take, Python is come back to so often: for signals and for the display.
 _SECONDS = 0.2
@@ -25,9 +26,8 @@ _SECONDS = 0.2
 class FusedStep(BoundStep):
     """As many steps a call as the execution says.
 
-    The step stays a function of its own inside the loop: inlined into it, some models lose the bits that
-    they have in `fit`. It gathers its batch from a table of rows, whose rows alone change from call to
-    call, so that chunks of full batches are compiled once.
+    Each step gathers its batch from a table of rows. Which rows is all that changes from call to call, so
+    that chunks of full batches are compiled once.
     """
 
     def __init__(self, step: Step, model: keras.Model, batches: Batches, execution: Execution) -> None:
@@ -42,21 +42,27 @@ class FusedStep(BoundStep):
         """Trace the step, and compile the loop by taking no step of each shape of chunks."""
         if self._function is not None:
             return
-        check_signature(self.batches.signature, jit=self._execution.jit)
+        model, own = self.model, self._step
+
+        def fused_step(data: Any) -> Logs:
+            return own(model, data)
+
+        jit = self._execution.jit
+        step = TracedStep(fused_step, self.batches.signature, jit)
+        _check_logs(step.outputs)
         self._chunks = Chunks(self.batches, self._execution.steps_per_call)
-        step = self._traced_step()
         function = self._loop(self._chunks, step)
+        samples = list(self._chunks.samples()) if compiles else []
         try:
-            for chunk in self._chunks.samples():
-                if compiles:
-                    function(chunk.table, chunk.numbers, 0, 0)
-                if self._execution.jit and (_has_convolutions(step) or not compiles):
-                    # That the first call can compile it is shown by translating it for XLA.
-                    step.experimental_get_compiler_ir(self._batch(chunk))(stage="hlo")
-        except (tf.errors.OpError, ValueError) as error:  # the latter by translating
-            if not self._execution.jit:
+            for chunk in samples:
+                function(chunk.table, chunk.numbers, 0, 0)
+        except tf.errors.OpError as error:
+            if not jit:
                 raise
             raise CannotExecute("jit", one_line(error)) from error
+        if jit and not (samples and step.loop_jit):
+            # Compiled by the first call only.
+            step.check_xla(self.batches.batch_size)
         self._function = function
 
     def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
@@ -82,37 +88,14 @@ class FusedStep(BoundStep):
                 told(chunk.first + done)
         return logs
 
-    def _batch(self, chunk: Chunk) -> Any:
-        """The first batch of a chunk."""
-        return batch_of(chunk.table, chunk.numbers[0], self.batches.signature)
-
-    def _traced_step(self) -> Any:
-        """The step as a function of a batch."""
-        model, step = self.model, self._step
-
-        def fused_step(data: Any) -> Logs:
-            return step(model, data)
-
-        # Told of XLA too: traced for it, the loops of recurrent layers are other ones, which it can compile.
-        function = tf.function(
-            fused_step,
-            input_signature=[self.batches.signature],
-            jit_compile=self._execution.jit or None,
-            autograph=False,
-        )
-        # Traced outside of the loop, in which nothing can be created.
-        _check_logs(traced(function).structured_outputs)
-        return function
-
-    def _loop(self, chunks: Chunks, one_step: Any) -> Any:
+    def _loop(self, chunks: Chunks, step: TracedStep) -> Any:
         signature = self.batches.signature
-        logs = traced(one_step).structured_outputs
 
         def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
             def body(number: Any, _: Any) -> Any:
-                return number + 1, one_step(batch_of(table, numbers[number], signature))
+                return number + 1, step.function(batch_of(table, numbers[number], signature))
 
-            none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), logs)
+            none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), step.outputs)
             _, last = tf.while_loop(
                 lambda number, _: number < stop, body, (start, none_yet), parallel_iterations=1
             )
@@ -126,7 +109,7 @@ class FusedStep(BoundStep):
                 tf.TensorSpec([], tf.int32),
                 tf.TensorSpec([], tf.int32),
             ],
-            jit_compile=(self._execution.jit and not _has_convolutions(one_step)) or None,
+            jit_compile=step.loop_jit or None,
             autograph=False,
         )
 
@@ -146,19 +129,6 @@ class _Chunks(Call):
         return logs
 
 
-def check_signature(signature: Any, *, jit: bool) -> None:
-    """See that batches can be put in a table.
-
-    Raises:
-        CannotExecute: They hold something else than dense tensors, or XLA would compile each anew.
-    """
-    for spec in tf.nest.flatten(signature):
-        if not isinstance(spec, tf.TensorSpec):
-            raise CannotExecute("fused", f"its batches hold a {type(spec).__name__.removesuffix('Spec')}")
-        if jit and None in spec.shape.as_list()[1:]:
-            raise CannotExecute("jit", f"the shapes of its batches change: {spec.shape}")
-
-
 def _check_logs(logs: Any) -> None:
     if not isinstance(logs, Mapping):
         raise CannotExecute("fused", f"it returns {type(logs).__name__} in place of a dictionary of logs")
@@ -167,14 +137,3 @@ def _check_logs(logs: Any) -> None:
             shape = getattr(leaf, "shape", None)
             if shape is None or not shape.is_fully_defined():
                 raise CannotExecute("fused", f"`{name}` in its logs is no tensor of a fixed shape: {shape}")
-
-
-def _has_convolutions(step: Any) -> bool:
-    """Whether a step has convolutions.
-
-    Within a loop XLA compiles those for a CPU without its library of kernels: several times slower, and to
-    other bits. Their step is compiled, and the loop around it is left to TensorFlow.
-    """
-    graph = traced(step).graph.as_graph_def()
-    nodes = [graph.node, *(each.node_def for each in graph.library.function)]
-    return any("Conv" in node.op for each in nodes for node in each)

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.data.batches import Batches
-from kerasx.data.chunks import Chunk, Chunks, batch_of
+from kerasx.data.chunks import Chunks, batch_of
 from kerasx.errors import one_line
-from kerasx.training.binding import traced
+from kerasx.startup import start_xla
 from kerasx.training.execution import LEAST_STEPS, CannotExecute, Execution
-from kerasx.training.fused import check_signature
+from kerasx.training.traced import TracedStep
 
 
 def run_prediction(model: keras.Model, batches: Batches, execution: Execution) -> Any:
@@ -29,6 +29,8 @@ def run_prediction(model: keras.Model, batches: Batches, execution: Execution) -
     """
     if execution.fused and type(model).predict is keras.Model.predict:
         try:
+            if execution.jit:
+                start_xla()
             return _fused(model, batches, execution.jit)
         except CannotExecute:
             if execution.jit:
@@ -37,56 +39,45 @@ def run_prediction(model: keras.Model, batches: Batches, execution: Execution) -
 
 
 def _fused(model: keras.Model, batches: Batches, jit: bool) -> Any:
-    check_signature(batches.signature, jit=jit)
+    step = TracedStep(lambda data: model.predict_step(data), batches.signature, jit)
+    if any(not isinstance(spec, tf.TensorSpec) for spec in tf.nest.flatten(step.outputs)):
+        raise CannotExecute("fused", "its outputs are no dense tensors")
     chunks = Chunks(batches, LEAST_STEPS)
-    loop, structure = _loop(model, batches.signature, chunks.table_signature, jit)
+    loop = _loop(step, batches.signature, chunks.table_signature)
+    parts = []
     try:
-        parts = [_rows(chunk, loop(chunk.table, chunk.numbers)) for chunk in chunks.epoch(0)]
+        for chunk in chunks.epoch(0):
+            # Compiled for its capacity; without XLA it may have any size.
+            numbers = chunk.numbers if step.loop_jit else chunk.numbers[: chunk.steps]
+            outputs = loop(chunk.table, numbers, chunk.steps)
+            parts.append([np.concatenate(output.numpy()[: chunk.steps]) for output in outputs])
     except tf.errors.OpError as error:
         if not jit:
             raise
         raise CannotExecute("jit", one_line(error)) from error
-    outputs = [np.concatenate(each) for each in zip(*parts, strict=True)]
-    return tf.nest.pack_sequence_as(structure, outputs)
+    return tf.nest.pack_sequence_as(step.outputs, [np.concatenate(each) for each in zip(*parts, strict=True)])
 
 
-def _loop(model: keras.Model, signature: Any, table_signature: Any, jit: bool) -> tuple[Any, Any]:
-    """A function of a table and numbers of rows, and the structure of what the model returns.
+def _loop(step: TracedStep, signature: Any, table_signature: Any) -> Any:
+    """A function of a table, numbers of rows and steps; it returns tensors `[capacity, batch, ...]`."""
+    dtypes = [spec.dtype for spec in tf.nest.flatten(step.outputs)]
 
-    It goes through all batches that a chunk has room for, and returns a tensor `[capacity, batch, ...]` for
-    each output.
-    """
-
-    def predict_step(data: Any) -> Any:
-        return model.predict_step(data)
-
-    one_step = tf.function(
-        predict_step, input_signature=[signature], jit_compile=jit or None, autograph=False
-    )
-    structure = traced(one_step).structured_outputs
-    dtypes = [spec.dtype for spec in tf.nest.flatten(structure)]
-
-    def fused_prediction(table: Any, numbers: Any) -> Any:
-        capacity = tf.shape(numbers)[0]
-
+    def fused_prediction(table: Any, numbers: Any, steps: Any) -> Any:
         def body(number: Any, arrays: Any) -> Any:
-            outputs = tf.nest.flatten(one_step(batch_of(table, numbers[number], signature)))
+            outputs = tf.nest.flatten(step.function(batch_of(table, numbers[number], signature)))
             return number + 1, [array.write(number, out) for array, out in zip(arrays, outputs, strict=True)]
 
-        arrays = [tf.TensorArray(dtype, size=capacity) for dtype in dtypes]
-        _, arrays = tf.while_loop(
-            lambda number, _: number < capacity, body, (0, arrays), parallel_iterations=1
-        )
+        arrays = [tf.TensorArray(dtype, size=tf.shape(numbers)[0]) for dtype in dtypes]
+        _, arrays = tf.while_loop(lambda number, _: number < steps, body, (0, arrays), parallel_iterations=1)
         return [array.stack() for array in arrays]
 
-    rows = tf.TensorSpec([None, None], tf.int64)
-    return (
-        tf.function(
-            fused_prediction, input_signature=[table_signature, rows], jit_compile=jit, autograph=False
-        ),
-        structure,
+    return tf.function(
+        fused_prediction,
+        input_signature=[
+            table_signature,
+            tf.TensorSpec([None, None], tf.int64),
+            tf.TensorSpec([], tf.int32),
+        ],
+        jit_compile=step.loop_jit or None,
+        autograph=False,
     )
-
-
-def _rows(chunk: Chunk, outputs: list[tf.Tensor]) -> list[Any]:
-    return [np.concatenate(output.numpy()[: chunk.steps]) for output in outputs]

@@ -43,11 +43,12 @@ class CustomStepStrategy(StepStrategy):
 
     def train(self, task: TrainingTask) -> dict[str, list[float]]:
         """Replace the steps, call `fit` once for all epochs, and put the model's own back."""
-        if task.execution.fused:
+        # Also where steps are fused: a callback may call the model's own functions.
+        with _replaced(task, train=task.train_step or train_step):
+            if not task.execution.fused:
+                return run_fit(task)
             test = None if task.validation is None else _test_step(task, task.validation)
             return run_fused_fit(task, _train_step(task), test)
-        with _replaced(task, train=task.train_step or train_step):
-            return run_fit(task)
 
     def evaluate(self, task: TrainingTask, batches: Batches) -> dict[str, Any]:
         """Evaluate by Keras's or the named test step."""

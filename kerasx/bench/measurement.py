@@ -137,7 +137,7 @@ class Report:
         }
 
 
-def bench(
+def measure(
     experiment: Experiment,
     *,
     rounds: int = 3,
@@ -163,10 +163,10 @@ def bench(
             f" {', '.join(experiment.objects)} by reference."
         )
     with tempfile.TemporaryDirectory() as folder:
-        return _bench(experiment, rounds, only, told, Path(folder))
+        return _measure(experiment, rounds, only, told, Path(folder))
 
 
-def _bench(
+def _measure(
     experiment: Experiment, rounds: int, only: Sequence[str], told: Callable[[str], None], folder: Path
 ) -> Report:
     file = folder / "experiment.toml"
@@ -234,10 +234,10 @@ def _compare(row: Row, result: dict[str, Any], weights: Path, reference: dict[st
     """Set a row's weights beside those of `fit`."""
     if "digest" not in reference:
         return
-    row.bits = "identical" if result["digest"] == reference["digest"] else "differ"
-    if row.bits == "differ":
-        with np.load(weights) as own, np.load(reference["weights"]) as other:
-            row.drift = max(
-                float(np.abs(own[name].astype("float64") - other[name].astype("float64")).max(initial=0.0))
-                for name in own.files
-            )
+    if result["digest"] == reference["digest"]:
+        row.bits = row.bits or "identical"  # in every round, or not at all
+        return
+    row.bits = "differ"
+    with np.load(weights) as own, np.load(reference["weights"]) as other:
+        pairs = [(own[name].astype("float64"), other[name].astype("float64")) for name in own.files]
+    row.drift = max(row.drift or 0.0, *(float(np.abs(a - b).max(initial=0.0)) for a, b in pairs))

@@ -1,0 +1,92 @@
+"""A step as a TensorFlow function of its own, around which loops are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kerasx.errors import one_line
+from kerasx.training.binding import traced
+from kerasx.training.execution import CannotExecute
+
+# Operations that draw from TensorFlow's stateful streams, of which XLA ignores the seeds.
+_SEEDED_BY_TENSORFLOW = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+}
+
+
+class TracedStep:
+    """A step that loops call, traced outside of them, where variables can be created.
+
+    It stays a function of its own inside a loop: inlined, some models lose the bits that they have in `fit`.
+
+    Args:
+        step: A function of a batch.
+        signature: Structure of `tf.TensorSpec` of a batch.
+        jit: Whether XLA is to compile it.
+
+    Attributes:
+        function: The step as a TensorFlow function.
+        outputs: What it returns, with specs in the place of tensors.
+        loop_jit: Whether XLA is to compile the loop around it as well. Not of convolutions: within a loop it
+            compiles those for a CPU without its library of kernels, several times slower and to other bits.
+
+    Raises:
+        CannotExecute: It cannot be traced, or with jit would not do what it does without.
+    """
+
+    def __init__(self, step: Callable[[Any], Any], signature: Any, jit: bool) -> None:
+        _check(signature, jit)
+        self._signature = signature
+        # Told of XLA too: traced for it, the loops of recurrent layers are other ones, which it can compile.
+        self.function = tf.function(
+            step, input_signature=[signature], jit_compile=jit or None, autograph=False
+        )
+        concrete = traced(self.function)
+        self.outputs = concrete.structured_outputs
+        operations = _operations(concrete)
+        if jit and (drawing := sorted(operations & _SEEDED_BY_TENSORFLOW)):
+            raise CannotExecute(
+                "jit", f"it draws from tf.random ({', '.join(drawing)}), whose seed XLA ignores"
+            )
+        self.loop_jit = jit and not any("Conv" in name for name in operations)
+
+    def check_xla(self, size: int) -> None:
+        """See that XLA can translate the step for batches of so many rows.
+
+        Raises:
+            CannotExecute: It cannot.
+        """
+        specs = tf.nest.flatten(self._signature)
+        leaves = [tf.zeros([spec.shape[0] or size, *spec.shape[1:]], spec.dtype) for spec in specs]
+        batch = tf.nest.pack_sequence_as(self._signature, leaves)
+        try:
+            self.function.experimental_get_compiler_ir(batch)(stage="hlo")
+        except (tf.errors.OpError, ValueError) as error:
+            raise CannotExecute("jit", one_line(error)) from error
+
+
+def _operations(concrete: Any) -> set[str]:
+    graph = concrete.graph.as_graph_def()
+    nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+    return {node.op for each in nodes for node in each}
+
+
+def _check(signature: Any, jit: bool) -> None:
+    """See that batches can be put in a table."""
+    for spec in tf.nest.flatten(signature):
+        if not isinstance(spec, tf.TensorSpec):
+            raise CannotExecute("fused", f"its batches hold a {type(spec).__name__.removesuffix('Spec')}")
+        if jit and None in spec.shape.as_list()[1:]:
+            raise CannotExecute("jit", f"the shapes of its batches change: {spec.shape}")
