@@ -186,6 +186,8 @@ def _measure(
             place = folder / f"reference-{jit}"
             references[jit] = _process("reference", file, experiment.epochs, place, who)
             references[jit]["weights"] = place / "weights.npz"
+            if "error" in references[jit]:
+                told(f"no bits to compare with: {references[jit]['error']}")
         return references[jit]
 
     for number in range(rounds):
