@@ -38,6 +38,7 @@ GRAPH_CASES = {
     "own-metrics": {"distance"},
 }
 JIT_CASES = ("mlp", "dropout", "augmented")
+FUSED_CASES = (("convolution", False), ("masked-gru", False), ("accumulation", False), ("dropout", True))
 EAGER_CASES = ("mlp", "dropout", "convolution")
 # Validation traces the step of evaluation twice more, so that only these are validated, without jit.
 VALIDATED = ("mlp", "convolution", "averaged-weights", "class-weights")
@@ -89,6 +90,12 @@ def test_a_layer_that_xla_cannot_compile_leaves_jit_out_and_says_so(train: Train
         run = train("augmented", strategy, jit=True)
         assert not run.jit
         assert any("jit_compile" in note for note in run.notes), strategy
+
+
+@pytest.mark.parametrize(("name", "jit"), FUSED_CASES)
+def test_fused_steps_end_with_the_same_bits(name: str, jit: bool, train: Training) -> None:
+    for strategy in ("custom-step", "gradient-tape"):
+        assert train(name, strategy, execution="fused", jit=jit) == train.plain(name, jit=jit), strategy
 
 
 @pytest.mark.parametrize("name", EAGER_CASES)
