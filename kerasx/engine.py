@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerasx.assembly.ahead import Ahead
 from kerasx.discovery import Plugin
 from kerasx.errors import PluginError
 from kerasx.experiment import Experiment
@@ -70,10 +71,11 @@ class Engine:
         """
         experiment = (experiment or Experiment()).with_values(**values)
         check_runs_folder(self.runs)
+        ahead = Ahead(experiment.dataset, self.registry)
         start_tensorflow()
         from kerasx.runs.train import train
 
-        return train(experiment, self.registry, self.runs, reporter, command)
+        return train(experiment, self.registry, self.runs, reporter, command, ahead)
 
     def dry_run(self, experiment: Experiment | None = None, **values: Any) -> DryRun:
         """Resolve everything and train one batch; nothing is kept.

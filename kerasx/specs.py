@@ -80,7 +80,14 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True)
 class DatasetSpec(Spec):
-    """A function that returns arrays: a `Dataset`, a mapping with npz keys, or two pairs."""
+    """A function that returns arrays: a `Dataset`, a mapping with npz keys, or two pairs.
+
+    Args:
+        plain: Whether it uses NumPy alone: neither TensorFlow nor Keras, and no random numbers but of a
+            generator that it seeds. Then it is called in a thread while TensorFlow is imported.
+    """
+
+    plain: bool = False
 
     kind: ClassVar[str] = "dataset"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.keras_names import KerasNames
 from kerasx.component import Component
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line, suggestion
@@ -42,12 +43,14 @@ class Resolver:
     Attributes:
         registry: The engine's plugins.
         references: Loads the user's own code.
+        ahead: The data set that is loaded already, or is being.
         answers: For each component: kind, name, who answered, and its options.
         registrations: Those of plugins among them.
     """
 
     registry: Registry
     references: References = field(default_factory=References)
+    ahead: Ahead | None = None
     answers: list[dict[str, Any]] = field(default_factory=list)
     registrations: list[Registration] = field(default_factory=list)
 
@@ -69,7 +72,10 @@ class Resolver:
         registration = self.registry.find(kind, component.name)
         if registration is not None:
             self._answered(kind, component, registration.plugin.origin, registration)
-            return Found(self.registry.load(registration), component, registration)
+            loaded = self.registry.load(registration)
+            if kind == "dataset" and self.ahead is not None:
+                loaded = self.ahead.instead_of(loaded)
+            return Found(loaded, component, registration)
         if is_reference(component.name):
             self._answered(kind, component, "import reference")
             return Found(self.references.load(component.name), component, is_reference=True)

@@ -30,6 +30,9 @@ BUFFER = 64 * 2**20
 # multiply them to other bits.
 _LEAST = 2
 
+# Row numbers are int32: of int64 XLA makes other loops, which may round a mean otherwise than `fit` does.
+_MOST_ROWS = np.iinfo(np.int32).max
+
 # For each tensor of a batch all rows `[rows, ...]`; or codes of them, and the values of the 256 codes or the
 # factor that makes them values.
 Table: TypeAlias = tuple[tuple[tf.Tensor, ...], ...]
@@ -43,7 +46,7 @@ class Chunk:
         first: The number of its first batch in the epoch, counted from 0.
         steps: How many batches it has.
         table: Where their rows are.
-        numbers: Which rows of the table each batch has, int64 of shape `[capacity, batch]`. The capacity
+        numbers: Which rows of the table each batch has, int32 of shape `[capacity, batch]`. The capacity
             is the same for chunks of full batches, which XLA compiles once; what is after `steps` is not
             to be used.
     """
@@ -112,7 +115,7 @@ class Chunks:
             table = self._table or tuple(
                 (tf.zeros([capacity * batch, *spec.shape[1:]], spec.dtype),) for spec in specs
             )
-            yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int64))
+            yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int32))
 
     def epoch(self, epoch: int) -> Generator[Chunk]:
         """The chunks of one epoch, to be closed where not all of them are asked for.
@@ -133,11 +136,11 @@ class Chunks:
         for first in self._firsts(full):
             # Up to the next call, and no further than there are full batches.
             steps = min(self._capacity, self._per_call - first % self._per_call, full - first)
-            numbers = np.zeros((self._capacity, size), np.int64)
+            numbers = np.zeros((self._capacity, size), np.int32)
             numbers[:steps] = order[first * size : (first + steps) * size].reshape(steps, size)
             yield self._chunk(first, steps, numbers)
         if len(rest := order[full * size :]):
-            yield self._chunk(full, 1, np.stack([rest] * _LEAST))
+            yield self._chunk(full, 1, np.stack([rest] * _LEAST).astype(np.int32))
 
     def _firsts(self, steps: int) -> Iterator[int]:
         for call in range(0, steps, self._per_call):
@@ -190,7 +193,7 @@ def _put_together(count: int, taken: list[list[tf.Tensor]], capacity: int) -> Ch
 
 
 def _in_order(capacity: int, size: int) -> tf.Tensor:
-    return tf.reshape(tf.range(capacity * size, dtype=tf.int64), [capacity, size])
+    return tf.reshape(tf.range(capacity * size, dtype=tf.int32), [capacity, size])
 
 
 def _ahead(chunks: Generator[Chunk], no_more: threading.Event) -> Generator[Chunk]:
@@ -207,7 +210,7 @@ def _ahead(chunks: Generator[Chunk], no_more: threading.Event) -> Generator[Chun
 
 def _resident(rows: Any) -> Table | None:
     """Arrays as one table; None for a pipeline and for what is too large."""
-    if not isinstance(rows, Arrays):
+    if not isinstance(rows, Arrays) or rows.rows > _MOST_ROWS:
         return None
     leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
     if sum(leaf.nbytes for leaf in leaves) > RESIDENT_SHARE * _memory():
@@ -220,7 +223,9 @@ def _as_part(array: Any) -> tuple[tf.Tensor, ...]:
     if coded is None:
         return (tf.convert_to_tensor(array),)
     meaning = coded.values if coded.scale is None else np.float64(coded.scale)
-    return (tf.convert_to_tensor(coded.codes), tf.convert_to_tensor(meaning))
+    # Nobody else has the codes, so that they need not be copied.
+    codes = tf.experimental.dlpack.from_dlpack(coded.codes.__dlpack__())
+    return (codes, tf.convert_to_tensor(meaning))
 
 
 def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
@@ -232,7 +237,7 @@ def batch_of(table: Table, numbers: tf.Tensor, signature: Any) -> Any:
 
     Args:
         table: Of a chunk.
-        numbers: Of the batch's rows, int64 of shape `[batch]`.
+        numbers: Of the batch's rows, int32 of shape `[batch]`.
         signature: Structure of the batch's `tf.TensorSpec`.
     """
     specs = tf.nest.flatten(signature)

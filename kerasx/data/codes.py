@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy.typing as npt
 WORTHWHILE = 16 * 2**20
 _LEVELS = 256
 _SAMPLE = 2**20
-_AT_ONCE = 2**16
+_AT_ONCE = 2**18
+_ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Codes:
     as well, and is faster than looking up each number.
 
     Attributes:
-        codes: Of the array's shape.
+        codes: Of the array's shape, aligned to 64 bytes.
         values: 256 values of its dtype.
         scale: A factor by which float64 codes, rounded to the dtype, are those values too; None if there is
             none.
@@ -35,8 +37,12 @@ class Codes:
     scale: float | None
 
 
+# Those of read-only arrays, by identity, for as long as the array lives.
+_known: dict[int, Codes | None] = {}
+
+
 def as_codes(array: npt.NDArray[Any]) -> Codes | None:
-    """The array as codes.
+    """The array as codes; those of a read-only array are made once.
 
     Args:
         array: Floating-point numbers of any shape.
@@ -46,8 +52,14 @@ def as_codes(array: npt.NDArray[Any]) -> Codes | None:
     """
     if array.dtype.kind != "f" or array.nbytes < WORTHWHILE or not array.flags.c_contiguous:
         return None
+    if (key := id(array)) in _known:
+        return _known[key]
     with np.errstate(all="ignore"):  # numbers that go beyond a dtype are found out by their bits
-        return _coded(array)
+        codes = _coded(array)
+    if not array.flags.writeable and array.flags.owndata:
+        _known[key] = codes
+        weakref.finalize(array, _known.pop, key)
+    return codes
 
 
 def _coded(array: npt.NDArray[Any]) -> Codes | None:
@@ -65,25 +77,30 @@ def _coded(array: npt.NDArray[Any]) -> Codes | None:
     def code(part: npt.NDArray[Any]) -> Any:
         return np.rint((part - first) * factor).astype(np.uint8)
 
-    codes, values = np.empty(flat.shape, np.uint8), np.zeros(_LEVELS, array.dtype)
+    codes, values = _aligned(len(flat)), np.zeros(_LEVELS, array.dtype)
     is_used = np.zeros(_LEVELS, bool)
     values[code(seen)], is_used[code(seen)] = seen, True
     # As bits: -0.0 is 0.0, and still another number.
     bits = flat.view(f"u{array.dtype.itemsize}")
     value_bits = values.view(bits.dtype)
+    parts = [slice(start, start + _AT_ONCE) for start in range(0, len(flat), _AT_ONCE)]
     is_certain = True
-    for start in range(0, len(flat), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for part in parts:
         codes[part] = code(flat[part])
         new = value_bits[codes[part]] != bits[part]
         if new.any():
             values[codes[part][new]], is_used[codes[part][new]] = flat[part][new], True
             is_certain = False  # two values may have come to share a code
-    for start in range(0, 0 if is_certain else len(flat), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        if not np.array_equal(value_bits[codes[part]], bits[part]):
-            return None
+    if not is_certain and not all(np.array_equal(value_bits[codes[part]], bits[part]) for part in parts):
+        return None
     return Codes(codes.reshape(array.shape), values, _scale(values, is_used, distance))
+
+
+def _aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Bytes at an address that TensorFlow can use as they are."""
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size]
 
 
 def _scale(values: npt.NDArray[Any], is_used: npt.NDArray[np.bool_], distance: float) -> float | None:

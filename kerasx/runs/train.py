@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.model import policy_of
@@ -41,10 +42,11 @@ def train(
     runs: Path,
     reporter: Reporter | None = None,
     command: list[str] | None = None,
+    ahead: Ahead | None = None,
 ) -> Run:
     """Train an experiment in a new run directory; see `Engine.train`."""
     with isolated(experiment.seed, experiment.precision):
-        assembly = assemble(experiment, Resolver(registry))
+        assembly = assemble(experiment, Resolver(registry, ahead=ahead))
         directory = create_run(runs, experiment.strategy.described)
         counter = StepCounter(assembly.task.model)
         try:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -48,9 +49,11 @@ class FusedStep(BoundStep):
             return own(model, data)
 
         jit = self._execution.jit
-        step = TracedStep(fused_step, self.batches.signature, jit)
-        _check_logs(step.outputs)
-        self._chunks = Chunks(self.batches, self._execution.steps_per_call)
+        with ThreadPoolExecutor(1) as pool:
+            chunks = pool.submit(Chunks, self.batches, self._execution.steps_per_call)
+            step = TracedStep(fused_step, self.batches.signature, jit)
+            _check_logs(step.outputs)
+            self._chunks = chunks.result()
         function = self._loop(self._chunks, step)
         samples = list(self._chunks.samples()) if compiles else []
         try:
@@ -105,7 +108,7 @@ class FusedStep(BoundStep):
             fused_loop,
             input_signature=[
                 chunks.table_signature,
-                tf.TensorSpec([None, None], tf.int64),
+                tf.TensorSpec([None, None], tf.int32),
                 tf.TensorSpec([], tf.int32),
                 tf.TensorSpec([], tf.int32),
             ],

@@ -13,5 +13,6 @@ def kerasx_datasets() -> list[DatasetSpec]:
             "mnist",
             "60,000 + 10,000 handwritten digits, 28 x 28, values 0 to 1; integer labels.",
             "kerasx_mnist.data:mnist",
+            plain=True,
         )
     ]
