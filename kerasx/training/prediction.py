@@ -75,7 +75,7 @@ def _loop(step: TracedStep, signature: Any, table_signature: Any) -> Any:
         fused_prediction,
         input_signature=[
             table_signature,
-            tf.TensorSpec([None, None], tf.int64),
+            tf.TensorSpec([None, None], tf.int32),
             tf.TensorSpec([], tf.int32),
         ],
         jit_compile=step.loop_jit or None,
