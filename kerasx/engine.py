@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from kerasx.startup import start_tensorflow
 from kerasx.training import strategy  # noqa: F401
 
 if TYPE_CHECKING:
+    from kerasx.parity.result import Comparison
     from kerasx.runs.reporter import Reporter
     from kerasx.runs.result import DryRun, Run
 
@@ -87,6 +88,44 @@ class Engine:
         from kerasx.runs.train import dry_run
 
         return dry_run(experiment, self.registry)
+
+    def compare(
+        self,
+        *names: str | Experiment,
+        experiment: Experiment | None = None,
+        vary: Mapping[str, Sequence[Any]] | None = None,
+        told: Callable[[str], None] = lambda text: None,
+        **values: Any,
+    ) -> Comparison:
+        """Compare trainings: whether they are the same bits, agree within noise, or where they part.
+
+        Jit is off unless it is asked for, so that bits can be compared. Nothing is kept.
+
+        Args:
+            *names: Each a strategy, the path of an experiment file, a run, a strategy by reference, or
+                `article:N` for a row of the article; or an experiment. None for the experiment's own
+                strategy, of which there is to be something to vary.
+            experiment: What strategies train, all else held equal; None for the defaults.
+            vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`: each name
+                stands for as many experiments as there are combinations.
+            told: Told what is being done.
+            **values: Fields of the experiment to replace, as for `train`; of files and rows too.
+
+        Returns:
+            Verdicts on all pairs, with the first difference of those that diverged.
+
+        Raises:
+            UsageError: A name stands for nothing, or something in an experiment is wrong.
+            PluginError: A plugin that was asked for fails.
+        """
+        from kerasx.parity.sides import sides_of
+
+        base = (experiment or Experiment()).with_values(**values)
+        sides = sides_of(names, base, self.registry, self.runs, vary)
+        start_tensorflow()
+        from kerasx.parity.compare import compare
+
+        return compare(sides, self.registry, told)
 
     def evaluate(
         self, run: str | Path | Run, *, dataset: Any = None, reporter: Reporter | None = None

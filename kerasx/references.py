@@ -125,7 +125,7 @@ class References:
         sys.modules[name] = module
         folder = str(resolved.parent)
         if folder not in sys.path:
-            sys.path.insert(0, folder)  # taken back when the run ends: see `runs.isolation`
+            sys.path.insert(0, folder)  # taken back when the run ends: see `assembly.isolation`
         try:
             loader.exec_module(module)
         except (Exception, SystemExit) as error:

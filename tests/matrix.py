@@ -21,7 +21,7 @@ start_tensorflow()
 import keras  # noqa: E402
 from keras import tree  # noqa: E402
 
-from kerasx.runs.isolation import isolated  # noqa: E402
+from kerasx.assembly.isolation import isolated  # noqa: E402
 
 STRATEGIES = ("compiled-fit", "custom-step", "gradient-tape")
 BATCH, EPOCHS, SEED = 32, 2, 3

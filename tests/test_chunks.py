@@ -81,7 +81,8 @@ def stream(value: Any) -> Stream:
 
 def of_arrays(*, rows: int, size: int, limit: int | None = None) -> Batches:
     data = Arrays({"a": X[:rows], "b": (X[:rows, :1] * 2,)}, [Y[:rows]], np.arange(rows, dtype="float32"))
-    return training_batches(data, size, SEED, limit=limit)
+    batches = training_batches(data, size, SEED)
+    return batches if limit is None else batches.limited(limit)
 
 
 def rows_dataset(rows: int, size: int, **options: Any) -> tf.data.Dataset:

@@ -74,7 +74,7 @@ def test_the_dataset_that_fit_iterates_follows_the_position() -> None:
 
 def test_validation_keeps_the_order_of_the_rows_and_a_limit_counts_batches() -> None:
     assert rows_of(validation_batches(Arrays(X, Y), 3).epoch(5)) == X.tolist()
-    batches = training_batches(Arrays(np.arange(9)), 2, seed=1, limit=2)
+    batches = training_batches(Arrays(np.arange(9)), 2, seed=1).limited(2)
     assert (len(batches), batches.steps, sum(len(x) for (x,) in batches)) == (2, 2, 4)
     assert rows_of(batches.epoch(0)) == batch_order(1, 0, 9).tolist()[:4]
     assert len(rows_of(Batches(Arrays(np.arange(3)), 2, limit=9))) == 3

@@ -20,7 +20,7 @@ start_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from kerasx.runs.isolation import isolated  # noqa: E402
+from kerasx.assembly.isolation import isolated  # noqa: E402
 
 RNG = np.random.RandomState(3)
 X = RNG.randn(72, 5).astype("float32")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import kerasx
-from kerasx.runs.isolation import isolated
+from kerasx.assembly.isolation import isolated
 from kerasx.startup import start_tensorflow
 
 start_tensorflow()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import kerasx
-from kerasx.runs.isolation import isolated
+from kerasx.assembly.isolation import isolated
 from kerasx.startup import start_tensorflow
 
 start_tensorflow()

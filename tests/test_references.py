@@ -100,7 +100,7 @@ def test_a_file_imports_its_neighbours_and_answers_for_no_other_module(tmp_path:
 def test_files_of_two_folders_import_their_own_neighbours(tmp_path: Path) -> None:
     """Two runs in one process, each with a `helper.py` beside its model."""
     start_tensorflow()
-    from kerasx.runs.isolation import isolated
+    from kerasx.assembly.isolation import isolated
 
     loaded = []
     for value in (1, 2):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kerasx.article.rows import ROWS, Row
+from kerasx.builtins.article import Row
 from kerasx.engine import Engine
-from kerasx.errors import UsageError
 
 if TYPE_CHECKING:
     from kerasx.runs.reporter import Reporter
@@ -45,18 +44,6 @@ class Reproduced:
             "measured": self.measured,
             "note": self.note,
         }
-
-
-def row_of(number: int) -> Row:
-    """The row of a number.
-
-    Raises:
-        UsageError: There is none.
-    """
-    for row in ROWS:
-        if row.number == number:
-            return row
-    raise UsageError(f"There is no row {number}: the article has rows 1 to {len(ROWS)}.")
 
 
 def reproduce(

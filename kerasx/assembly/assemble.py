@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -82,7 +83,11 @@ def load_dataset(component: Component, resolver: Resolver) -> Dataset:
 
 
 def assemble(
-    experiment: Experiment, resolver: Resolver, *, batch_limit: int | None = None, trains: bool = True
+    experiment: Experiment,
+    resolver: Resolver,
+    *,
+    adjust: Callable[[TrainingTask], None] | None = None,
+    trains: bool = True,
 ) -> Assembly:
     """Resolve, build, compile and check an experiment; nothing is trained and nothing is written.
 
@@ -91,7 +96,7 @@ def assemble(
     Args:
         experiment: The declaration.
         resolver: Finds components and remembers who answered.
-        batch_limit: At most so many batches an epoch.
+        adjust: Changes the task before the strategy prepares for it.
         trains: Whether the task will be trained, or evaluated alone.
 
     Raises:
@@ -99,10 +104,12 @@ def assemble(
         PluginError: A plugin that was asked for fails.
     """
     with distribution_scope(experiment.devices):
-        return _assemble(experiment, resolver, batch_limit, trains)
+        return _assemble(experiment, resolver, adjust or (lambda task: None), trains)
 
 
-def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | None, trains: bool) -> Assembly:
+def _assemble(
+    experiment: Experiment, resolver: Resolver, adjust: Callable[[TrainingTask], None], trains: bool
+) -> Assembly:
     notes: list[str] = []
     if experiment.objects:
         notes.append(
@@ -138,9 +145,9 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         dataset = class_weighted(dataset, experiment.class_weight)
 
     batches = training_batches(
-        dataset.train, experiment.batch_size, experiment.seed, shuffle=experiment.shuffle, limit=batch_limit
+        dataset.train, experiment.batch_size, experiment.seed, shuffle=experiment.shuffle
     )
-    choices = executions(experiment, chosen, model, batches.unlimited_steps, trains=trains)
+    choices = executions(experiment, chosen, model, batches.steps, trains=trains)
     objectives = objectives_for(
         experiment, model, loss, outputs_of(model, signature), resolver, own_step=chosen.has_own_step(model)
     )
@@ -158,13 +165,14 @@ def _assemble(experiment: Experiment, resolver: Resolver, batch_limit: int | Non
         batches=batches,
         validation=None
         if dataset.validation is None
-        else validation_batches(dataset.validation, experiment.batch_size, batch_limit),
+        else validation_batches(dataset.validation, experiment.batch_size),
         callbacks=[],
         epochs=experiment.epochs,
         execution=choices[0],
         train_step=train_step,
         test_step=test_step,
     )
+    adjust(task)
     try:
         with ThreadPoolExecutor(1) as pool:
             # While the step compiles; the run's record will ask for it.

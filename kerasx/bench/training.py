@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.choose import choose_strategy
+from kerasx.assembly.isolation import isolated
 from kerasx.assembly.resolve import Resolver
 from kerasx.bench import peers
 from kerasx.bench.arithmetic import epoch_operations, multiplication_rate
@@ -27,7 +28,6 @@ from kerasx.digest import weights_digest
 from kerasx.engine import Engine
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
-from kerasx.runs.isolation import isolated
 from kerasx.training.steps import test_step, train_step
 from kerasx.training.strategy import Capabilities, StepStrategy
 from kerasx.training.task import TrainingTask

@@ -74,6 +74,7 @@ class Commands(TyperGroup):
 def build_app() -> typer.Typer:
     """The whole command line."""
     from kerasx.cli.bench import bench
+    from kerasx.cli.compare import compare
     from kerasx.cli.evaluate import evaluate
     from kerasx.cli.export import export
     from kerasx.cli.plugins import plugins
@@ -90,7 +91,7 @@ def build_app() -> typer.Typer:
         help="Train one Keras experiment by interchangeable step strategies.",
     )
     app.callback()(_root)
-    for command in (train, evaluate, predict, export, reproduce, bench):
+    for command in (train, evaluate, predict, export, compare, reproduce, bench):
         app.command()(command)
     app.add_typer(runs, name="runs")
     app.add_typer(plugins, name="plugins")

@@ -24,8 +24,7 @@ def reproduce(
 ) -> None:
     """Train the article's ten rows and show each beside its figures, with the cause of what differs."""
     from kerasx.article.reproduce import reproduce as reproduce_row
-    from kerasx.article.reproduce import row_of
-    from kerasx.article.rows import ROWS
+    from kerasx.builtins.article import ROWS, row_of
     from kerasx.cli.reporter import ConsoleReporter
     from kerasx.engine import Engine
 

@@ -40,7 +40,6 @@ class Batches:
         batch_size: As given; of a pipeline's batches it says nothing.
         position: The epoch that `dataset` yields next, counted from 0.
         steps: Batches an epoch; None where a pipeline does not tell.
-        unlimited_steps: The same without the limit.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class Batches:
         self._order = order
         self._limit = limit
         steps = -(-rows.rows // batch_size) if isinstance(rows, Arrays) else rows.steps
-        self.unlimited_steps: int | None = steps
         self.steps: int | None = steps if steps is None or limit is None else min(steps, limit)
 
     @cached_property
@@ -127,6 +125,10 @@ class Batches:
             )
         return self.dataset.element_spec
 
+    def limited(self, limit: int) -> Batches:
+        """The same with at most so many batches an epoch."""
+        return Batches(self.rows, self.batch_size, self._order, limit)
+
     def row_numbers(self, epoch: int) -> npt.NDArray[np.int64]:
         """The numbers of an epoch's rows in their order, int64 of shape `[rows]`; of arrays only."""
         self.position = epoch
@@ -186,15 +188,13 @@ class Batches:
         sequence.on_epoch_end()
 
 
-def training_batches(
-    rows: Arrays | Stream, batch_size: int, seed: int, *, shuffle: bool = True, limit: int | None = None
-) -> Batches:
+def training_batches(rows: Arrays | Stream, batch_size: int, seed: int, *, shuffle: bool = True) -> Batches:
     """Batches in the order of (seed, epoch), or in that of the data."""
     count = rows.rows if isinstance(rows, Arrays) else rows.steps
     order = None if count is None or not shuffle else (lambda epoch: batch_order(seed, epoch, count))
-    return Batches(rows, batch_size, order, limit)
+    return Batches(rows, batch_size, order)
 
 
-def validation_batches(rows: Arrays | Stream, batch_size: int, limit: int | None = None) -> Batches:
+def validation_batches(rows: Arrays | Stream, batch_size: int) -> Batches:
     """Batches in the order of the rows."""
-    return Batches(rows, batch_size, limit=limit)
+    return Batches(rows, batch_size)

@@ -14,6 +14,7 @@ import keras
 from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.callbacks import make_callbacks
+from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import policy_of
 from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
@@ -24,13 +25,13 @@ from kerasx.runs.blame import training_error
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run
 from kerasx.runs.environment import environment_record
 from kerasx.runs.files import write_json, write_text
-from kerasx.runs.isolation import isolated
 from kerasx.runs.log import RunLog
 from kerasx.runs.recorder import EpochRecorder, FiniteCheck, StepCounter
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.saving import save_model
 from kerasx.startup import start_xla
+from kerasx.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from kerasx.runs.reporter import Reporter
@@ -64,7 +65,7 @@ def train(
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
     """Resolve everything and train one batch; see `Engine.dry_run`."""
     with isolated(experiment.seed, experiment.precision), tempfile.TemporaryDirectory() as folder:
-        assembly = assemble(experiment, Resolver(registry), batch_limit=1)
+        assembly = assemble(experiment, Resolver(registry), adjust=_one_batch)
         task = assembly.task
         lines: list[str] = []
         task.model.summary(print_fn=lambda line, **_: lines.append(line))
@@ -90,6 +91,12 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
             tuple(assembly.notes),
             {name: values[-1] for name, values in history.items()},
         )
+
+
+def _one_batch(task: TrainingTask) -> None:
+    task.batches = task.batches.limited(1)
+    if task.validation is not None:
+        task.validation = task.validation.limited(1)
 
 
 def _history(assembly: Assembly) -> dict[str, list[Any]]:

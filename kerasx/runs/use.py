@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kerasx.assembly.assemble import assemble, load_dataset
+from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
 from kerasx.data.arrays import Arrays, checked
@@ -26,7 +27,6 @@ from kerasx.registry import Registry
 from kerasx.runs.blame import training_error
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
-from kerasx.runs.isolation import isolated
 from kerasx.training.execution import Execution
 from kerasx.training.prediction import run_prediction
 

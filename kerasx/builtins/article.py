@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerasx.errors import UsageError
+
 _PARTS = "kerasx.article.parts:"
 _STEPS = {"step": f"{_PARTS}arg_max_step", "test_step": f"{_PARTS}arg_max_test_step"}
 _COMMON = {
@@ -117,3 +119,15 @@ ROWS = (
         {"sgd": {"optimizer": "sgd", "learning_rate": 0.01}},
     ),
 )
+
+
+def row_of(number: int) -> Row:
+    """The row of a number.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for row in ROWS:
+        if row.number == number:
+            return row
+    raise UsageError(f"There is no row {number}: the article has rows 1 to {len(ROWS)}.")

@@ -1,0 +1,112 @@
+"""`kerasx compare`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kerasx.cli.guard import guarded
+from kerasx.cli.options import parse_settings, takes_experiment
+from kerasx.cli.output import Json, Runs, console, print_json
+from kerasx.errors import UsageError
+
+
+@guarded
+@takes_experiment
+def compare(
+    experiment: Any,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="A B ...",
+            help="Each a strategy, an experiment file, a run, article:N for a row of the article, or a"
+            " strategy by reference.",
+            show_default=False,
+        ),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="KEY=VALUE,VALUE",
+            help="Compare with several values of a key, such as execution=eager,graph; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
+) -> None:
+    """Say whether trainings are the same, agree within rounding, or where they part.
+
+    All else is held equal, and jit is off unless asked for. Exits with 1 where two trainings differ.
+    """
+    from kerasx.engine import Engine
+
+    engine = Engine(runs=runs)
+    told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
+    result = engine.compare(*(names or []), experiment=experiment, vary=_varied(vary or []), told=told)
+    if json:
+        print_json(result.to_dict())
+    else:
+        _show(result)
+    if not result.agrees:
+        raise typer.Exit(1)
+
+
+def _varied(settings: list[str]) -> dict[str, list[Any]]:
+    """Values by key."""
+    found: dict[str, list[Any]] = {}
+    for setting in settings:
+        key, equals, values = setting.partition("=")
+        if not equals or "." in key:
+            raise UsageError(f"--vary {setting}: write key=value,value with a key of the experiment.")
+        found[key] = [parse_settings([f"{key}={value}"])[key] for value in values.split(",")]
+    return found
+
+
+def _show(result: Any) -> None:
+    from kerasx.cli.curves import curve
+    from kerasx.cli.output import table
+    from kerasx.plain import shown_value
+
+    out = console()
+    names = list(dict.fromkeys(name for side in result.sides for name in side.evaluation))
+    shown = table("", "execution", "seconds", *names, "loss by epoch", "weights")
+    for side in result.sides:
+        shown.add_row(
+            side.name,
+            f"{side.execution}{' jit' if side.jit else ''}",
+            f"{side.seconds:.1f}",
+            *(shown_value(side.evaluation.get(name)) for name in names),
+            curve(side.history.get("loss", [])),
+            side.weights_digest[:12],
+        )
+    out.print(shown)
+    for pair in result.pairs:
+        affects = f", in the {pair.affects} only" if pair.affects == "report" else ""
+        out.print(f"{pair.a} and {pair.b}: {pair.verdict}{affects}", style="bold")
+        out.print(f"  {pair.said}")
+        if not pair.agrees:
+            out.print(_evidence(pair))
+    for note in result.notes:
+        out.print(note)
+
+
+def _evidence(pair: Any) -> Any:
+    from kerasx.cli.output import table
+    from kerasx.parity.verdict import stages
+    from kerasx.plain import shown_value
+
+    made = table("stage", "quantity", pair.a, pair.b, "difference", "noise")
+    for stage, each in stages(pair.differences).items():
+        made.add_row(
+            stage,
+            each.quantity,
+            shown_value(each.a),
+            shown_value(each.b),
+            "-" if each.relative is None else f"{each.relative:.1e}",
+            "-" if each.noise is None else f"{each.noise:.1e}",
+        )
+    return made

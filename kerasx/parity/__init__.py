@@ -1,0 +1,1 @@
+"""Parity: traces of trainings, and whether two of them agree."""

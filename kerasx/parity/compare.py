@@ -1,0 +1,185 @@
+"""Compares trainings: to the end, then step by step where their ends differ, against measured noise."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from kerasx.experiment import Experiment
+from kerasx.parity.judge import RANDOM_NUMBERS, Difference, Envelope, differences, measure
+from kerasx.parity.lockstep import Disturbance, Steps, take_steps
+from kerasx.parity.result import Comparison, Pair, Side
+from kerasx.parity.sides import Named
+from kerasx.parity.training import train_side
+from kerasx.parity.verdict import judged
+from kerasx.registry import Registry
+
+# How often the noise of one side is measured: once undisturbed, then with weights moved by one unit.
+REPETITIONS = 4
+
+
+Told = Callable[[str], None]
+
+
+def compare(sides: Sequence[Named], registry: Registry, told: Told = lambda text: None) -> Comparison:
+    """Compare experiments pair by pair.
+
+    Each is trained to the end. Where two ends differ in any bit, the first steps are taken again: eagerly,
+    with every stage traced, where the two sides step differently, and then each as it is executed. All sides
+    take each step from the same full state, that of the first side that can be kept in step.
+
+    Args:
+        sides: At least two.
+        registry: The engine's plugins.
+        told: Told what is being done.
+
+    Raises:
+        UsageError: An experiment names something unknown, does not fit, or its code raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    ends = []
+    for side in sides:
+        told(f"training {side.name}")
+        ends.append(train_side(side, registry)[0])
+    pairs = list(itertools.combinations(range(len(sides)), 2))
+    open_pairs = [pair for pair in pairs if not _same_end(*(ends[each] for each in pair))]
+    verdicts = {
+        pair: Pair(ends[pair[0]].name, ends[pair[1]].name, "identical", said="The same bits, to the end.")
+        for pair in pairs
+        if pair not in open_pairs
+    }
+    notes: list[str] = []
+    if open_pairs:
+        chosen = sorted({each for pair in open_pairs for each in pair})
+        lockstep = Lockstep([sides[each] for each in chosen], registry, told)
+        places = {each: place for place, each in enumerate(chosen)}
+        for a, b in open_pairs:
+            verdicts[a, b] = judged(ends[a], ends[b], lockstep.pair(places[a], places[b]))
+        notes += lockstep.notes
+    return Comparison(tuple(ends), tuple(verdicts[pair] for pair in pairs), tuple(notes))
+
+
+def _same_end(a: Side, b: Side) -> bool:
+    return (
+        a.weights_digest == b.weights_digest
+        and a.state_digest == b.state_digest
+        and a.history == b.history
+        and a.evaluation == b.evaluation
+    )
+
+
+class Lockstep:
+    """The first steps of several sides, each from the states of one of them.
+
+    Args:
+        sides: What is compared.
+        registry: The engine's plugins.
+        told: Told what is being done.
+
+    Attributes:
+        notes: What could not be done, and why.
+    """
+
+    def __init__(self, sides: Sequence[Named], registry: Registry, told: Told) -> None:
+        self.notes: list[str] = []
+        self._sides = sides
+        self._registry = registry
+        self._told = told
+        self._stages: tuple[list[Steps], Envelope] | None = None
+        self._states: tuple[list[Steps], Envelope] | None = None
+        self._without_draws: tuple[list[Steps], Envelope] | None = None
+
+    def pair(self, a: int, b: int) -> list[Difference]:
+        """The differences of two sides: of their stages where they step differently, or as executed."""
+        found: list[Difference] = []
+        if not _alike(_eager(self._sides[a].experiment), _eager(self._sides[b].experiment)):
+            if self._stages is None:
+                self._told("tracing the first steps, stage by stage")
+                eager = [replace(side, experiment=_eager(side.experiment)) for side in self._sides]
+                self._stages = self._taken(eager, observes=True)
+            found = self._found(self._stages, a, b)
+            if _decides(found):
+                return found
+        if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
+            return found
+        single = [replace(side, experiment=_one_step_a_call(side.experiment)) for side in self._sides]
+        if self._states is None:
+            self._told("taking the first steps as they are executed")
+            self._states = self._taken(single, observes=False)
+        executed = self._found(self._states, a, b)
+        if _decides(executed) and self._sides[a].experiment.jit != self._sides[b].experiment.jit:
+            if self._without_draws is None:
+                self._told("taking them without random numbers, of which XLA draws others")
+                self._without_draws = self._taken(single, observes=False, draws=False)
+            if not _decides(self._found(self._without_draws, a, b)):
+                return [_by_random_numbers(executed)]
+        return executed or found
+
+    def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
+        steps, noise = taken
+        return differences(steps[a].trace, steps[b].trace, noise)
+
+    def _taken(
+        self, sides: Sequence[Named], *, observes: bool, draws: bool = True
+    ) -> tuple[list[Steps], Envelope]:
+        leader = take_steps(sides[0], self._registry, observes=observes, draws=draws)
+        others = [
+            take_steps(side, self._registry, observes=observes, states=leader.states, draws=draws)
+            for side in sides[1:]
+        ]
+        repeated = [
+            take_steps(
+                sides[0],
+                self._registry,
+                observes=observes,
+                states=leader.states,
+                disturbance=Disturbance(number) if number else None,
+                draws=draws,
+            ).trace
+            for number in range(REPETITIONS)
+        ]
+        taken = [leader, *others]
+        for steps, side in zip(taken, sides, strict=True):
+            if steps.slipped is not None:
+                self.notes.append(f"{side.name} was not kept in lockstep: {steps.slipped}")
+        return taken, measure(leader.trace, repeated)
+
+
+def _decides(found: Sequence[Difference]) -> bool:
+    return any(each.beyond and each.decides for each in found)
+
+
+def _by_random_numbers(found: Sequence[Difference]) -> Difference:
+    """The first difference, where it is that of random numbers, as those without any showed."""
+    first = next(each for each in found if each.beyond and each.decides)
+    return replace(first, stage="forward", quantity=RANDOM_NUMBERS, ratio=None)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two experiments, or parts of them, are the same; objects are by identity, as arrays may be."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, BaseModel):
+        return all(_alike(getattr(a, name), getattr(b, name)) for name in type(a).model_fields)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return isinstance(a, str | int | float | Path) and bool(a == b)
+
+
+def _eager(experiment: Experiment) -> Experiment:
+    return experiment.with_values(execution="eager", jit=None, steps_per_call=None, devices=None)
+
+
+def _one_step_a_call(experiment: Experiment) -> Experiment:
+    if experiment.execution != "fused":
+        return experiment
+    return experiment.with_values(steps_per_call=1)

@@ -1,0 +1,261 @@
+"""Judges whether two traces differ by more than the noise that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasx.parity.records import STAGES, Array, Record, Reduced, StepTrace, Trace
+
+# A difference counts from so many times what the disturbance of a weight by one unit in its last place makes,
+# as two ways of writing one formula round at more places than one.
+MARGIN = 32.0
+# And from so many units in the last place of the largest value, where the disturbance makes none.
+UNITS = 8.0
+
+_LABELS = "batch y"
+
+# What differs where XLA draws the masks of dropout, and nothing else does.
+RANDOM_NUMBERS = "random numbers"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A quantity that differs between two traces.
+
+    Attributes:
+        epoch: Where, counted from 0.
+        step: The number of the batch in its epoch, counted from 0; None for what an epoch reports.
+        kind: `training`, `evaluation` or `epoch`.
+        stage: The stage that brings the quantity forth.
+        quantity: Which.
+        a: The value on one side: a number, or the element that differs most, or a text.
+        b: That on the other.
+        relative: The largest difference as a share of the largest value; None of texts.
+        noise: The largest difference that noise makes, in the same share; None where none was measured.
+        beyond: Whether it is more than noise can make.
+        decides: Whether it is one in what training does or reports.
+        ratio: What b has to be divided by to come out as a, where one number does it; None otherwise.
+    """
+
+    epoch: int
+    step: int | None
+    kind: str
+    stage: str
+    quantity: str
+    a: Any
+    b: Any
+    relative: float | None
+    noise: float | None
+    beyond: bool
+    decides: bool
+    ratio: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `kerasx compare --json` prints it."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "stage": self.stage,
+            "quantity": self.quantity,
+            "a": self.a,
+            "b": self.b,
+            "relative": self.relative,
+            "noise": self.noise,
+            "ratio": self.ratio,
+        }
+
+
+# By step's place in the trace and quantity: the largest difference that was measured, and the scale.
+Envelope = Mapping[tuple[str, str], float]
+
+
+def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float]:
+    """The noise of each quantity: how far disturbed repetitions of one side come from it.
+
+    Returns:
+        By kind of step and quantity, the largest absolute difference of all steps and repetitions.
+    """
+    noise: dict[tuple[str, str], float] = {}
+    for other in others:
+        for ours, theirs in zip(base.steps, other.steps, strict=False):
+            for quantity, record in ours.records.items():
+                against = theirs.records.get(quantity)
+                if against is None or isinstance(record.value, str | Reduced):
+                    continue
+                if isinstance(against.value, str | Reduced) or against.value.shape != record.value.shape:
+                    continue
+                size = _largest(_distance(record.value, against.value))
+                key = (ours.kind, quantity)
+                noise[key] = max(noise.get(key, 0.0), size)
+    return noise
+
+
+def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Difference]:
+    """All quantities that differ, in the order of steps and, within a step, of stages.
+
+    Args:
+        a: One trace.
+        b: Another, of the same steps.
+        noise: As measured; None where nothing but identical bits is to count as equal.
+    """
+    found: list[Difference] = []
+    for ours, theirs in zip(a.steps, b.steps, strict=False):
+        here = list(_of_step(ours, theirs, noise))
+        found += sorted(here, key=lambda each: STAGES.index(each.stage))
+    if len(a.steps) != len(b.steps):
+        longer = a if len(a.steps) > len(b.steps) else b
+        at = longer.steps[min(len(a.steps), len(b.steps))]
+        found.append(
+            Difference(
+                at.epoch, at.step, at.kind, "data", "number of steps", len(a.steps), len(b.steps),
+                None, None, True, True,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iterable[Difference]:
+    encoded = _same_labels(ours.records.get(_LABELS), theirs.records.get(_LABELS))
+    for quantity, left in ours.records.items():
+        right = theirs.records.get(quantity)
+        if right is None or left.role == "notes":
+            continue
+        if encoded and quantity in (_LABELS, "y of the loss"):
+            continue
+        stage = min(left.stage, right.stage, key=STAGES.index)
+        decides = left.role == right.role == "decides"
+        found = compared(left, right, None if noise is None else noise.get((ours.kind, quantity), 0.0))
+        if found is not None:
+            yield Difference(ours.epoch, ours.step, ours.kind, stage, quantity, *found[:5], decides, found[5])
+
+
+def _same_labels(left: Record | None, right: Record | None) -> bool:
+    """Whether two sides are handed the same class numbers, encoded as the loss of each takes them."""
+    if left is None or right is None:
+        return False
+    a, b = left.value, right.value
+    if isinstance(a, str | Reduced) or isinstance(b, str | Reduced) or a.ndim == b.ndim:
+        return False
+    numbers, rows = (a, b) if a.ndim < b.ndim else (b, a)
+    one_hot = np.zeros(rows.shape)
+    if (
+        rows.ndim != 2
+        or numbers.shape != rows.shape[:1]
+        or not np.isin(numbers, np.arange(rows.shape[1])).all()
+    ):
+        return False
+    one_hot[np.arange(len(numbers)), numbers.astype(np.int64)] = 1.0
+    return bool((one_hot == rows).all())
+
+
+def compared(
+    left: Record, right: Record, noise: float | None
+) -> tuple[Any, Any, float | None, float | None, bool, float | None] | None:
+    """Compare two values.
+
+    Returns:
+        Both values, the relative difference, the relative noise, whether it is beyond noise, and the ratio;
+        None where they are the same.
+    """
+    a, b = left.value, right.value
+    if isinstance(a, str) or isinstance(b, str):
+        return (
+            None
+            if a is b or (isinstance(a, str) and a == b)
+            else (_shown(a), _shown(b), None, None, True, None)
+        )
+    if isinstance(a, Reduced) or isinstance(b, Reduced):
+        return _reduced_compared(a, b, noise)
+    if a.shape != b.shape:
+        return (f"shape {list(a.shape)}", f"shape {list(b.shape)}", None, None, True, None)
+    if a.dtype == b.dtype and a.tobytes() == b.tobytes():
+        return None
+    distance = _distance(a, b)
+    size = _largest(distance)
+    if size == 0.0:
+        return None  # zeros of two signs, or the same numbers in two dtypes
+    scale = max(_largest(_wide(a)), _largest(_wide(b)))
+    place = int(np.argmax(np.nan_to_num(distance, nan=np.inf, posinf=np.inf)))
+    values = (_element(a, place), _element(b, place))
+    relative = size / scale if np.isfinite(size) and scale else None
+    if noise is None:
+        return (*values, relative, None, True, _ratio(a, b))
+    limit = MARGIN * noise + UNITS * _unit(a, b) * scale
+    beyond = not np.isfinite(size) or size > limit
+    return (*values, relative, noise / scale if scale and np.isfinite(noise) else None, beyond, _ratio(a, b))
+
+
+def _reduced_compared(
+    a: Array | Reduced, b: Array | Reduced, noise: float | None
+) -> tuple[Any, Any, float | None, float | None, bool, float | None] | None:
+    """By digest, and by what is left of the values: their norm."""
+    from kerasx.parity.records import reduced
+
+    left, right = (each if isinstance(each, Reduced) else reduced(each) for each in (a, b))
+    if left.digest == right.digest and left.shape == right.shape:
+        return None
+    if left.shape != right.shape:
+        return (f"shape {list(left.shape)}", f"shape {list(right.shape)}", None, None, True, None)
+    scale = max(left.norm, right.norm)
+    relative = abs(left.norm - right.norm) / scale if scale else 0.0
+    limit = None if noise is None else MARGIN * noise + UNITS * float(np.finfo(np.float32).eps) * scale
+    beyond = limit is None or relative * scale > limit
+    return (f"norm {left.norm:.8g}", f"norm {right.norm:.8g}", relative, None, beyond, None)
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64)
+
+
+def _distance(a: Array, b: Array) -> Array:
+    """Absolute differences; 0 between values that are both infinite or both no numbers."""
+    left, right = _wide(a), _wide(b)
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(left - right)
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+
+
+def _largest(values: Array) -> float:
+    return float(np.max(np.abs(values))) if values.size else 0.0
+
+
+def _unit(a: Array, b: Array) -> float:
+    """One unit in the last place of 1, of the coarser dtype; of float64, in which changes of weights are
+    written, that of the float32 they come from."""
+    coarsest = 0.0
+    for array in (a, b):
+        try:
+            name = array.dtype.name
+            unit = 2.0**-7 if name == "bfloat16" else float(np.finfo(array.dtype).eps)
+        except ValueError:
+            unit = 0.0
+        coarsest = max(coarsest, unit)
+    return max(coarsest, float(np.finfo(np.float32).eps)) if coarsest else 0.0
+
+
+def _element(array: Array, place: int) -> Any:
+    return array.reshape(-1)[place].item() if array.size else None
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return f"{value.dtype}{list(value.shape)}"
+
+
+def _ratio(a: Array, b: Array) -> float | None:
+    """The one factor between two arrays, where there is one: within a thousandth at every element of some size."""
+    left, right = _wide(a).reshape(-1), _wide(b).reshape(-1)
+    large = np.abs(right) > 0.1 * _largest(right)
+    if not large.any() or not np.isfinite(left).all() or not np.isfinite(right).all():
+        return None
+    factors = left[large] / right[large]
+    middle = float(np.median(factors))
+    if middle == 0.0 or np.max(np.abs(factors - middle)) > 1e-3 * abs(middle):
+        return None
+    return middle

@@ -1,0 +1,191 @@
+"""Takes the first steps of one training, each from a given state, and traces them."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.isolation import isolated
+from kerasx.data.sample import sample
+from kerasx.parity.recorder import StepRecorder
+from kerasx.parity.records import StepTrace, Trace
+from kerasx.parity.seams import observed
+from kerasx.parity.sides import Named
+from kerasx.parity.state import FullState, is_seed, read_state
+from kerasx.parity.watch import Watch, WatchedBatches
+from kerasx.registry import Registry
+from kerasx.training.adapters import LoopStrategy
+from kerasx.training.task import TrainingTask
+
+# Of each of so many epochs so many steps and the last one, which may be short.
+EPOCHS, STEPS = 2, 3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The first steps of one side.
+
+    Attributes:
+        trace: What was observed of them.
+        states: What each of them started from.
+        slipped: Why they could not be kept in lockstep; None where they were.
+    """
+
+    trace: Trace
+    states: list[FullState]
+    slipped: str | None
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Moves every weight by one unit in its last place, up or down, before each step.
+
+    Attributes:
+        seed: Of the directions.
+    """
+
+    seed: int
+
+    def __call__(self, state: FullState, step: int, own: int) -> FullState:
+        """The state, disturbed.
+
+        Args:
+            state: The model's variables, then its optimizer's, which stay.
+            step: The number of the step.
+            own: How many variables are the model's. Integers among them, such as seeds, stay.
+        """
+        rng = np.random.default_rng([self.seed, step])
+
+        def moved(value: Any) -> Any:
+            if not keras.backend.is_float_dtype(value.dtype.name):
+                return value
+            towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
+            return np.nextafter(value, towards)
+
+        values = [moved(value) if number < own else value for number, value in enumerate(state.values)]
+        return replace(state, values=tuple(values))
+
+
+def take_steps(
+    side: Named,
+    registry: Registry,
+    *,
+    observes: bool,
+    states: list[FullState] | None = None,
+    disturbance: Disturbance | None = None,
+    draws: bool = True,
+    by_updates: bool = False,
+) -> Steps:
+    """Train a few steps of two epochs in a freshly loaded setting.
+
+    Args:
+        side: Its experiment's execution is the one that is used.
+        registry: The engine's plugins.
+        observes: Whether the stages within a step are traced, for which the execution has to be eager.
+        states: What each step is to start from; None for what the step before it left.
+        disturbance: Changes these states.
+        draws: Whether layers that drop or disturb at random do so.
+        by_updates: Whether a step is what there is from one update to the next, from whatever state.
+
+    Raises:
+        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    experiment = side.experiment
+    with isolated(experiment.seed, experiment.precision):
+        numbers: dict[str, list[int]] = {}
+
+        def adjust(task: TrainingTask) -> None:
+            task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
+            if task.validation is not None:
+                task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
+            if not draws:
+                _switch_randomness_off(task.model)
+
+        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
+        try:
+            steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
+        finally:
+            assembly.put_execution_back()
+    if steps.slipped is None or by_updates or not observes:
+        return steps
+    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True)
+    return replace(again, slipped=steps.slipped)
+
+
+def _take(
+    assembly: Assembly,
+    name: str,
+    numbers: dict[str, list[int]],
+    observes: bool,
+    states: list[FullState] | None,
+    disturbance: Disturbance | None,
+    *,
+    by_updates: bool,
+) -> Steps:
+    task = assembly.task
+    model = task.model
+    if model.optimizer is not None:
+        # As `fit` does before its first step, so that slots are there to be read and set.
+        model.optimizer.build(model.trainable_variables)
+    own = read_state(model)
+
+    def state_for(step: int) -> FullState | None:
+        if states is None or step >= len(states) or not states[step].fits(own):
+            return None
+        return states[step] if disturbance is None else disturbance(states[step], step, len(model.variables))
+
+    trace, recorder = Trace(name), StepRecorder(model)
+    batches = {"training": task.batches} | (
+        {} if task.validation is None else {"evaluation": task.validation}
+    )
+    watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
+    watch.set_model(model)
+    task.epochs = EPOCHS
+    task.callbacks = [watch]
+    if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
+        task.batches = WatchedBatches(task.batches, watch)
+    with contextlib.ExitStack() as stack:
+        if observes:
+            stack.enter_context(_functions_run_eagerly())
+            stack.enter_context(observed(recorder))
+        assembly.chosen.strategy.train(task)
+    if not watch.states:
+        watch.slipped = "the strategy tells of no batches"
+    end = StepTrace(EPOCHS - 1, None, "epoch")
+    final = read_state(model)
+    for number, (variable, value) in enumerate(zip(final.names, final.values, strict=True)):
+        if number < len(model.variables):
+            end.add("update", f"{variable} after training", value, "decides")
+    trace.steps.append(end)
+    return Steps(trace, watch.states, watch.slipped)
+
+
+def _switch_randomness_off(model: keras.Model) -> None:
+    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there."""
+    for layer in model._flatten_layers():
+        if any(is_seed(variable) for variable in layer.variables):
+            for name in ("rate", "stddev", "dropout", "recurrent_dropout"):
+                if isinstance(getattr(layer, name, None), int | float):
+                    setattr(layer, name, 0.0)
+
+
+@contextlib.contextmanager
+def _functions_run_eagerly() -> Iterator[None]:
+    """Run a user's own TensorFlow functions operation by operation, as the seams see symbols in graphs."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)

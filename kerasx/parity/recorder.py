@@ -1,0 +1,355 @@
+"""Turns what happens at the seams in one step into the records of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.parity.records import Array, Role, StepTrace
+from kerasx.parity.state import FullState, as_array, is_rate, is_seed, named_variables, state_variables
+from kerasx.plain import plain_value
+from kerasx.training.loop import reported_logs
+
+
+@dataclass
+class _Forward:
+    layer: Any
+    inputs: Any
+    training: Any
+    outputs: Any
+    follows_gradient: bool
+
+
+@dataclass
+class _Seen:
+    """What happened in one step, in order."""
+
+    forwards: list[_Forward] = field(default_factory=list)
+    computed: list[tuple[dict[str, Any], Any]] = field(default_factory=list)
+    called: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    scaled: list[tuple[Any, Any]] = field(default_factory=list)
+    targets: list[Any] = field(default_factory=list)
+    taken: dict[str, list[Any]] = field(default_factory=dict)
+    received: dict[str, list[Any]] = field(default_factory=dict)
+    optimizers: list[Any] = field(default_factory=list)
+    metrics: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+
+
+class StepRecorder:
+    """Observes the steps of one model, see `seams.Observer`, and writes them down one by one.
+
+    Args:
+        model: Whose variables the records name. What else a step trains, a clone say, goes by its own names.
+
+    Attributes:
+        on_applied: Called when an optimizer has applied gradients.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._names = {
+            id(each): name for name, variable in named_variables(model) for each in (variable, variable.value)
+        }
+        self._seen = _Seen()
+        self._before: FullState | None = None
+        self.on_applied: Callable[[], None] = lambda: None
+
+    def begin(self, before: FullState) -> None:
+        """Begin a step.
+
+        Args:
+            before: The state that it starts from.
+        """
+        self._seen = _Seen()
+        self._before = before
+
+    @property
+    def saw_training(self) -> bool:
+        """Whether gradients were taken or applied since the step began."""
+        return bool(self._seen.taken or self._seen.received)
+
+    # --- What the seams tell ----------------------------------------------------------------------------
+
+    def called_layer(
+        self, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any], outputs: Any
+    ) -> None:
+        """Of forward passes, the model's and those of single layers."""
+        inputs = arguments[0] if arguments else next(iter(options.values()), None)
+        # Positions after the first are the layer's own; `training` is passed by name.
+        training = options.get("training")
+        self._seen.forwards.append(_Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
+
+    def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
+        """Of the model's own loss."""
+        self._seen.computed.append((arguments, loss))
+
+    def called_loss(self, criterion: Any, y_true: Any, y_pred: Any, loss: Any) -> None:
+        """Of what losses are made of."""
+        self._seen.called.append((criterion, y_pred, loss))
+
+    def scaled_loss(self, loss: Any, scaled: Any) -> None:
+        """What a scaled loss was before."""
+        if scaled is not loss:
+            self._seen.scaled.append((loss, scaled))
+
+    def took_gradient(self, target: Any, sources: Any, gradients: Any) -> None:
+        """Gradients as a tape gave them; those by inputs alone are not for training."""
+        pairs = list(zip(_leaves(sources), _leaves(gradients), strict=False))
+        named = [(self._name(source), gradient) for source, gradient in pairs if _is_variable(source)]
+        if not named:
+            return
+        for each in _leaves(target):
+            if not any(each is known for known in self._seen.targets):
+                self._seen.targets.append(each)
+        for name, gradient in named:
+            self._seen.taken.setdefault(name, []).append(gradient)
+
+    def begins_apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
+        """Gradients as an optimizer receives them."""
+        if not any(optimizer is known for known in self._seen.optimizers):
+            self._seen.optimizers.append(optimizer)
+        for gradient, variable in zip(gradients, variables, strict=False):
+            self._seen.received.setdefault(self._name(variable), []).append(gradient)
+
+    def applied(self, optimizer: Any) -> None:
+        """What it changed is seen in the state."""
+        self.on_applied()
+
+    def updated_metric(self, metric: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """What metrics are given."""
+        self._seen.metrics.append((metric, arguments, options))
+
+    # --- Records ----------------------------------------------------------------------------------------
+
+    def write(self, trace: StepTrace, logs: Mapping[str, Any] | None, after: FullState) -> None:
+        """Write the step down that ends now.
+
+        Args:
+            trace: Where to.
+            logs: What the step returned; None where that cannot be seen.
+            after: The state that it left.
+        """
+        seen = self._seen
+        self._write_data(trace, seen)
+        if seen.taken or seen.received:
+            trained = seen.taken or seen.received
+            trace.add("initial-state", "trained variables", ", ".join(sorted(trained)))
+        self._write_forward(trace, seen)
+        self._write_loss(trace, seen)
+        for name, gradients in seen.taken.items():
+            if len(gradients) == 1 and gradients[0] is not None:
+                trace.add("gradient", f"tape gradient of {name}", _dense(gradients[0]))
+            elif all(gradient is None for gradient in gradients):
+                trace.add("gradient", f"tape gradient of {name}", "none")
+        for name, gradients in seen.received.items():
+            given = [gradient for gradient in gradients if gradient is not None]
+            if len(given) == 1:
+                trace.add("gradient", f"gradient of {name}", _dense(given[0]), "decides")
+        for optimizer in seen.optimizers:
+            trace.add("update", "optimizer", type(optimizer).__name__)
+        self._write_state(trace, after)
+        self._write_metrics(trace, seen)
+        if logs is not None:
+            prefix = "val_" if trace.kind == "evaluation" else ""
+            write_logs(trace, "reported", reported_logs(self._model, logs), prefix)
+            write_logs(trace, "returned", logs, prefix)
+        self._seen = _Seen()
+
+    def _write_data(self, trace: StepTrace, seen: _Seen) -> None:
+        trace.add("data", "the batch", "used" if seen.forwards or seen.taken else "left out")
+        if seen.forwards:
+            _add_structure(trace, "data", "inputs of the first forward pass", seen.forwards[0].inputs)
+        if seen.computed:
+            arguments, _ = seen.computed[0]
+            for name in ("y", "sample_weight"):
+                _add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
+
+    def _write_forward(self, trace: StepTrace, seen: _Seen) -> None:
+        forward = self._forward_of_loss(seen)
+        if forward is not None:
+            trace.add("forward", "training flag", str(forward.training))
+            _add_structure(trace, "forward", "outputs", forward.outputs)
+        others = [each for each in seen.forwards if each.layer is self._model]
+        trace.add("forward", "forward passes of the model", str(len(others)), "notes")
+
+    def _forward_of_loss(self, seen: _Seen) -> _Forward | None:
+        """The forward pass that the loss is of: the one whose outputs a loss was given, or the last of the
+        model before gradients were taken."""
+        given = [arguments.get("y_pred") for arguments, _ in seen.computed]
+        given += [y_pred for _, y_pred, _ in seen.called]
+        own = [each for each in seen.forwards if each.layer is self._model]
+        for y_pred in given:
+            for each in own:
+                if each.outputs is y_pred or _same_leaves(each.outputs, y_pred):
+                    return each
+        before = [each for each in own if not each.follows_gradient]
+        return before[-1] if before else None
+
+    def _write_loss(self, trace: StepTrace, seen: _Seen) -> None:
+        if trace.kind == "evaluation":
+            tracked = [
+                arguments[0]
+                for metric, arguments, _ in seen.metrics
+                if type(metric) is keras.metrics.Mean and metric.name == "loss" and arguments
+            ]
+            losses = tracked or [loss for _, loss in seen.computed]
+            if losses:
+                trace.add("loss", "loss", _dense(losses[-1]))
+        elif len(seen.targets) == 1:
+            target = self._unscaled(seen.targets[0], seen)
+            value = _dense(target)
+            # Of a vector a tape takes the gradient of the sum.
+            trace.add("loss", "loss", value if value.ndim == 0 else value.sum())
+            trace.add("loss", "dtype of the loss", value.dtype.name)
+            trace.add("loss", "shape of the loss", str(list(value.shape)))
+        else:
+            for number, target in enumerate(seen.targets):
+                trace.add("loss", f"loss {number}", _dense(self._unscaled(target, seen)))
+        for criterion, _, loss in seen.called:
+            if _is_number(loss):
+                trace.add(
+                    "loss",
+                    f"what {getattr(criterion, 'name', type(criterion).__name__)} gave",
+                    _dense(loss),
+                    "notes",
+                )
+        losses = [loss for loss in self._model.losses if _is_number(loss)]
+        if losses:
+            trace.add(
+                "loss",
+                "losses that layers added",
+                _dense(tf.add_n([tf.cast(each, "float32") for each in losses])),
+                "notes",
+            )
+
+    def _unscaled(self, target: Any, seen: _Seen) -> Any:
+        return next((loss for loss, scaled in seen.scaled if scaled is target), target)
+
+    def _write_state(self, trace: StepTrace, after: FullState) -> None:
+        before = self._before
+        assert before is not None
+        trained = {id(variable) for variable in self._model.trainable_variables}
+        own = len(self._model.variables)
+        pairs = zip(before.values, after.values, strict=False)
+        changed = list(zip(state_variables(self._model), pairs, strict=False))
+        for (name, _), (_, new) in changed[own:]:
+            if is_rate(name):
+                trace.add("update", name, new)
+        for number, ((name, variable), (old, new)) in enumerate(changed):
+            if number >= own:
+                if not is_rate(name):
+                    trace.add("update", f"slot {name}", new, "decides")
+            elif is_seed(variable):
+                trace.add("forward", f"seed {name}", new, "decides")
+            else:
+                stage = "update" if id(variable) in trained else "state"
+                trace.add(stage, f"change of {name}", _change(old, new), "decides")
+
+    def _write_metrics(self, trace: StepTrace, seen: _Seen) -> None:
+        for metric, arguments, options in seen.metrics:
+            if not isinstance(metric, keras.metrics.Metric) or not hasattr(metric, "name"):
+                continue
+            given = [*arguments, *options.values()]
+            shapes = ", ".join(f"{_dtype(leaf)}{_shape(leaf)}" for each in given for leaf in _leaves(each))
+            trace.add("report", f"metric {metric.name}", f"{type(metric).__name__}({shapes})", "notes")
+            for variable in metric.variables:
+                trace.add(
+                    "report", f"state of metric {metric.name}: {variable.name}", as_array(variable), "notes"
+                )
+
+    def _name(self, variable: Any) -> str:
+        known = self._names.get(id(variable))
+        return known if known is not None else str(getattr(variable, "path", getattr(variable, "name", "?")))
+
+
+def write_batch(trace: StepTrace, batch: Any) -> None:
+    """Write down the batch that a step is handed."""
+    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
+        _add_structure(trace, "data", f"batch {name}", part, "decides")
+
+
+def write_initial(trace: StepTrace, state: FullState, own: int) -> None:
+    """Write down the state that training begins with.
+
+    Args:
+        trace: Of the first step.
+        state: The model's variables, then its optimizer's.
+        own: How many are the model's.
+    """
+    shapes = ", ".join(f"{value.dtype.name}{list(value.shape)}" for value in state.values[:own])
+    trace.add("initial-state", "shapes of the variables", shapes, "decides")
+    for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
+        if number >= own and is_rate(name):
+            continue
+        kind = "slot" if number >= own else "value of"
+        trace.add("initial-state", f"initial {kind} {name}", value, "decides")
+
+
+def write_logs(trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix: str = "") -> None:
+    """Write down logs: their names, and each value by name."""
+    trace.add("report", f"{quantity} names", ", ".join(sorted(prefix + name for name in logs)), "decides")
+    for name, value in logs.items():
+        plain = plain_value(value)
+        if isinstance(plain, int | float | list):
+            trace.add("report", f"{quantity} {prefix}{name}", plain, "decides")
+
+
+def _add_structure(trace: StepTrace, stage: Any, quantity: str, value: Any, role: Role = "tells") -> None:
+    """Each leaf of a structure by its place."""
+    if value is None:
+        return
+    for path, leaf in keras.tree.flatten_with_path(value):
+        if leaf is not None and _is_array(leaf):
+            place = "".join(f"[{part}]" for part in path)
+            trace.add(stage, f"{quantity}{place}", _dense(leaf), role)
+
+
+def _change(old: Array, new: Array) -> Array:
+    """The difference, as exactly as float64 has it; of integers as they are."""
+    if new.dtype.kind in "iub":
+        return new
+    return np.subtract(new, old, dtype=np.float64)
+
+
+def _dense(value: Any) -> Array:
+    if isinstance(value, tf.IndexedSlices):
+        value = tf.convert_to_tensor(value)
+    return as_array(value)
+
+
+def _leaves(structure: Any) -> list[Any]:
+    return list(keras.tree.flatten(structure)) if _is_nested(structure) else [structure]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | tuple | Mapping)
+
+
+def _same_leaves(ours: Any, theirs: Any) -> bool:
+    left, right = _leaves(ours), _leaves(theirs)
+    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, keras.Variable | tf.Variable)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, keras.KerasTensor)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_array(value) and len(value.shape) == 0
+
+
+def _shape(value: Any) -> str:
+    return str(list(value.shape)) if hasattr(value, "shape") else ""
+
+
+def _dtype(value: Any) -> str:
+    return keras.backend.standardize_dtype(value.dtype) if hasattr(value, "dtype") else type(value).__name__

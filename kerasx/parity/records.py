@@ -1,0 +1,111 @@
+"""What is observed of a training: records of each step by stage, and the trace they make up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+STAGES = ("data", "initial-state", "forward", "loss", "gradient", "update", "state", "report")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What is kept of an array that is too large for a saved trace.
+
+    Attributes:
+        shape: Of the array.
+        dtype: Its name.
+        digest: SHA-256 over its bytes.
+        norm: The square root of the sum of squares, in float64.
+        largest: The largest absolute value.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    digest: str
+    norm: float
+    largest: float
+
+
+Value = Array | Reduced | str
+Role = Literal["decides", "tells", "notes"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One quantity of one step.
+
+    Attributes:
+        stage: The stage that brings it forth.
+        value: An array in its own dtype, a text (a training flag, the class of an optimizer), or what is
+            kept of a large array.
+        role: Whether a difference in it `decides` that the two do or report something else; only `tells`
+            where such a difference comes from, as whoever scales a loss and unscales the gradients does no
+            other training; or `notes` how something was done, which is not compared.
+    """
+
+    stage: str
+    value: Value
+    role: Role = "tells"
+
+
+@dataclass
+class StepTrace:
+    """What was observed of one step.
+
+    Attributes:
+        epoch: Counted from 0.
+        step: The number of its batch in the experiment's epoch, counted from 0.
+        kind: `training`, `evaluation`, or `epoch` for what is there once an epoch has ended.
+        records: By quantity.
+    """
+
+    epoch: int
+    step: int | None
+    kind: str = "training"
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def add(self, stage: str, quantity: str, value: Any, role: Role = "tells") -> None:
+        """Keep a value; a quantity that occurs again is numbered."""
+        name, number = quantity, 1
+        while name in self.records:
+            number += 1
+            name = f"{quantity} ({number})"
+        kept = value if isinstance(value, str | Reduced) else np.asarray(value)
+        self.records[name] = Record(stage, kept, role)
+
+
+@dataclass
+class Trace:
+    """The first steps of one training.
+
+    Attributes:
+        name: What was traced.
+        steps: In the order in which they were taken.
+        about: Versions, execution, seed and the like.
+        notes: What could not be observed, and why.
+    """
+
+    name: str
+    steps: list[StepTrace] = field(default_factory=list)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def reduced(array: Array) -> Reduced:
+    """What is kept of an array that is too large to be kept whole."""
+    wide = np.abs(array.astype(np.float64)) if array.size else np.zeros(1)
+    return Reduced(
+        tuple(array.shape),
+        array.dtype.name,
+        hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        float(np.sqrt(np.sum(wide * wide))),
+        float(wide.max()),
+    )

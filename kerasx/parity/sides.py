@@ -1,0 +1,128 @@
+"""What is compared: the experiments that names stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasx.builtins.article import row_of
+from kerasx.errors import UsageError, suggestion
+from kerasx.experiment import Experiment
+from kerasx.references import References, is_reference
+from kerasx.registry import Registry
+from kerasx.runs.directory import RunDirectory, find_run, list_runs
+
+if TYPE_CHECKING:
+    from kerasx.assembly.resolve import Resolver
+
+ARTICLE = re.compile(r"article:(\d+)")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An experiment to compare.
+
+    Attributes:
+        name: What it is called in what is shown.
+        experiment: With jit settled: off unless it was asked for.
+        run: The finished run that it is of; None where it is yet to be trained.
+    """
+
+    name: str
+    experiment: Experiment = field(repr=False)
+    run: RunDirectory | None = None
+
+    def resolver(self, registry: Registry) -> Resolver:
+        """What finds the experiment's parts, with the user's code freshly loaded."""
+        from kerasx.assembly.resolve import Resolver
+
+        return Resolver(registry, References(None if self.run is None else self.run.working_directory))
+
+
+def sides_of(
+    names: Sequence[str | Experiment],
+    base: Experiment,
+    registry: Registry,
+    runs: Path,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Named]:
+    """The experiments that names stand for.
+
+    Args:
+        names: Each a strategy, an experiment file, a run, or a strategy by reference, tried in this order; or
+            `article:N`, a row of the article; or an experiment. None at all for the base's own strategy.
+        base: What strategies train; what is set in it goes before what files and rows say.
+        registry: The engine's plugins.
+        runs: The folder of run directories.
+        vary: Values by field: each name stands for as many experiments as there are combinations.
+
+    Raises:
+        UsageError: A name stands for nothing, or there is only one experiment.
+    """
+    found = [_side(name, base, registry, runs) for name in (names or [base.strategy.described])]
+    for key, values in (vary or {}).items():
+        found = [
+            replace(
+                side,
+                name=f"{side.name} {key}={value}",
+                experiment=side.experiment.with_values(**{key: value}),
+                run=None,
+            )
+            for side in found
+            for value in values
+        ]
+    if len(found) < 2:
+        raise UsageError(
+            "There is one training to compare, and nothing to compare it with: name another strategy,"
+            " experiment file or run, or give --vary key=value,value."
+        )
+    return _told_apart([_without_jit(side) for side in found])
+
+
+def _side(name: str | Experiment, base: Experiment, registry: Registry, runs: Path) -> Named:
+    if isinstance(name, Experiment):
+        return Named(name.strategy.described, name)
+    set_in_base = {field: getattr(base, field) for field in base.model_fields_set if field != "strategy"}
+    if registry.find("strategy", name) is not None:
+        # A strategy's options in the experiment are kept for the strategy that they are of.
+        own = base.strategy.name == name
+        return Named(name, base if own else base.with_values(strategy=name))
+    if name.endswith(".toml"):
+        return Named(name, Experiment.from_toml(name).with_values(**set_in_base))
+    if (row := ARTICLE.fullmatch(name)) is not None:
+        return Named(name, Experiment.parse({**row_of(int(row[1])).experiment, **set_in_base}))
+    known = [run.name for run in list_runs(runs)]
+    if (
+        name == "last"
+        or (Path(name) / "experiment.toml").is_file()
+        or any(run.startswith(name) for run in known)
+    ):
+        run = find_run(name, runs)
+        return Named(run.name, run.experiment.with_values(**set_in_base), None if set_in_base else run)
+    if is_reference(name):
+        return Named(name, base.with_values(strategy=name))
+    strategies = [each.spec.name for each in registry.registrations("strategy")]
+    raise UsageError(
+        f"`{name}` is no strategy, experiment file, run or reference."
+        f" {suggestion(name, [*strategies, *known], what='strategies and runs')}"
+    )
+
+
+def _without_jit(side: Named) -> Named:
+    if side.experiment.jit is not None:
+        return side
+    return replace(side, experiment=side.experiment.with_values(jit=False))
+
+
+def _told_apart(sides: list[Named]) -> list[Named]:
+    seen: dict[str, int] = {}
+    result = []
+    for side in sides:
+        seen[side.name] = seen.get(side.name, 0) + 1
+        result.append(
+            side if seen[side.name] == 1 else replace(side, name=f"{side.name} ({seen[side.name]})")
+        )
+    return result

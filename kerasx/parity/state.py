@@ -1,0 +1,117 @@
+"""The full state that a training step starts from and changes, read and set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.parity.records import Array
+
+
+@dataclass(frozen=True)
+class FullState:
+    """Values of variables, in the order of `state_variables`.
+
+    Attributes:
+        names: One for each value.
+        values: Arrays.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Array, ...]
+
+    def fits(self, other: FullState) -> bool:
+        """Whether both are of variables of the same shapes and dtypes."""
+        return [(v.shape, v.dtype) for v in self.values] == [(v.shape, v.dtype) for v in other.values]
+
+
+def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
+    """All that a step starts from, by unique names: the model's variables, seeds among them, then its
+    optimizer's (slots, iterations, learning rate, loss scale)."""
+    paths = [variable.path for variable in model.variables]
+    renamed = _renumbered(paths)
+
+    def name(path: str) -> str:
+        for old, new in renamed.items():
+            path = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(old)}(?=/)", new, path)
+        return path
+
+    # Slots are called by the optimizer's name, which is numbered too, and that of what they are of.
+    joined = {path.replace("/", "_"): name(path).replace("/", "_") for path in paths}
+
+    def slot_name(path: str) -> str:
+        own = path.partition("/")[2] or path
+        of = max((each for each in joined if own.startswith(f"{each}_")), key=len, default=None)
+        return own if of is None else joined[of] + own[len(of) :]
+
+    own = [(name(variable.path), variable) for variable in model.variables]
+    slots = [] if model.optimizer is None else model.optimizer.variables
+    return _unique([*own, *((slot_name(slot.path), slot) for slot in slots)])
+
+
+def named_variables(model: keras.Model) -> list[tuple[str, Any]]:
+    """The model's own variables among them."""
+    return state_variables(model)[: len(model.variables)]
+
+
+def read_state(model: keras.Model) -> FullState:
+    """The values as they are now."""
+    named = state_variables(model)
+    return FullState(tuple(name for name, _ in named), tuple(as_array(variable) for _, variable in named))
+
+
+def set_state(model: keras.Model, state: FullState) -> None:
+    """Set all values but learning rates, which are not state: they may be what two sides differ in."""
+    for (name, variable), value in zip(state_variables(model), state.values, strict=True):
+        if not is_rate(name):
+            variable.assign(value)
+
+
+def is_rate(name: str) -> bool:
+    """Whether a variable of an optimizer is its learning rate."""
+    return re.fullmatch(r"learning_rate( \(\d+\))?", name) is not None
+
+
+def as_array(value: Any) -> Array:
+    """A variable or an eager tensor as a NumPy array of its own; bfloat16 and its like keep their dtype."""
+    return np.array(keras.ops.convert_to_numpy(value))
+
+
+def is_seed(variable: Any) -> bool:
+    """Whether a variable is the state of a seed generator."""
+    return variable.path.endswith("seed_generator_state") and np.issubdtype(
+        np.dtype(str(variable.dtype)), np.integer
+    )
+
+
+def _renumbered(paths: list[str]) -> dict[str, str]:
+    """New names for layers that Keras numbered: `dense_7` and `dense_8` become `dense` and `dense_1`.
+
+    Keras numbers the layers of a process, so that the same model has other names when it is built again.
+    """
+    layers = dict.fromkeys(part for path in paths for part in path.split("/")[:-1])
+    numbered: dict[str, dict[str, int]] = {}
+    for layer in layers:
+        if (match := re.fullmatch(r"(.+)_(\d+)", layer)) is not None:
+            numbered.setdefault(match[1], {})[layer] = int(match[2])
+    renamed: dict[str, str] = {}
+    for kind, numbers in numbered.items():
+        first = min(numbers.values())
+        if kind not in layers and first:
+            for layer, number in numbers.items():
+                renamed[layer] = kind if number == first else f"{kind}_{number - first}"
+    return renamed
+
+
+def _unique(named: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    seen: dict[str, int] = {}
+    result = []
+    for name, variable in named:
+        seen[name] = seen.get(name, 0) + 1
+        result.append((name if seen[name] == 1 else f"{name} ({seen[name]})", variable))
+    return result

@@ -1,0 +1,103 @@
+"""Trains one side of a comparison to its end; nothing is kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasx.assembly.assemble import assemble
+from kerasx.assembly.callbacks import make_callbacks
+from kerasx.assembly.isolation import isolated
+from kerasx.digest import weights_digest
+from kerasx.parity.result import Side
+from kerasx.parity.sides import Named
+from kerasx.parity.state import FullState, read_state
+from kerasx.registry import Registry
+
+Disturb = Callable[[keras.Model], None]
+
+
+def train_side(named: Named, registry: Registry, disturb: Disturb | None = None) -> tuple[Side, FullState]:
+    """Train an experiment to the end.
+
+    Args:
+        named: The experiment.
+        registry: The engine's plugins.
+        disturb: Called with the model before each call of a step.
+
+    Returns:
+        How it went, and the values of all variables at the end.
+
+    Raises:
+        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    experiment = named.experiment
+    with isolated(experiment.seed, experiment.precision), tempfile.TemporaryDirectory() as folder:
+        assembly = assemble(experiment, named.resolver(registry))
+        task = assembly.task
+        try:
+            own = make_callbacks(experiment.callbacks, assembly.resolver, Path(folder), keeps_nothing=True)
+            count = _Count()
+            task.callbacks = [count, *own] if disturb is None else [_Disturb(disturb), count, *own]
+            started = time.perf_counter()
+            history = assembly.chosen.strategy.train(task)
+            seconds = assembly.compile_seconds + time.perf_counter() - started
+            validation = task.validation
+            evaluation = {} if validation is None else assembly.chosen.strategy.evaluate(task, validation)
+        finally:
+            assembly.put_execution_back()
+        steps = count.steps or (task.batches.steps or 0) * task.epochs
+        side = Side(
+            name=named.name,
+            experiment=assembly.experiment,
+            execution=task.execution.mode,
+            jit=task.execution.jit,
+            history=history,
+            evaluation=evaluation,
+            seconds=seconds,
+            steps=steps,
+            weights_digest=weights_digest(task.model),
+            state_digest=_state_digest(task.model),
+            notes=tuple(assembly.notes),
+        )
+        return side, read_state(task.model)
+
+
+class _Count(keras.callbacks.Callback):
+    """Counts training steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+        self._before = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._before = self.steps
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.steps = self._before + batch + 1
+
+
+class _Disturb(keras.callbacks.Callback):
+    """Disturbs the model before each call of a step."""
+
+    def __init__(self, disturb: Disturb) -> None:
+        super().__init__()
+        self._disturb = disturb
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._disturb(self.model)
+
+
+def _state_digest(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for variable in [] if model.optimizer is None else model.optimizer.variables:
+        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return digest.hexdigest()

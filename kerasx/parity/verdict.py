@@ -1,0 +1,103 @@
+"""Turns the differences between two sides into a verdict that says where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kerasx.parity.judge import RANDOM_NUMBERS, Difference
+from kerasx.parity.records import STAGES
+from kerasx.parity.result import Pair, Side
+from kerasx.plain import shown_value
+
+# What training goes on from: a difference in it is not one of the report alone.
+_TRAINING = ("data", "initial-state", "forward", "update", "state")
+
+
+def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
+    """The verdict on two sides whose ends are not the same bits.
+
+    Args:
+        a: One side.
+        b: The other.
+        found: Differences of their first steps, in order.
+    """
+    beyond = [each for each in found if each.beyond]
+    deciding = [each for each in beyond if each.decides]
+    if not deciding:
+        nearest = max(
+            (each for each in found if each.relative is not None and each.decides),
+            key=lambda each: each.relative or 0.0,
+            default=None,
+        )
+        return Pair(a.name, b.name, "equivalent", None, nearest, tuple(found), _agreement(nearest))
+    place = _place(deciding[0])
+    # A quantity that differed in a step that agreed otherwise says nothing about the step that does not.
+    harmless = {each.quantity for each in beyond[: beyond.index(deciding[0])] if _place(each) != place}
+    here = [each for each in beyond if _place(each) == place]
+    telling = [each for each in here if each.quantity not in harmless] or here
+    first = telling[0]
+    affects = _affects(deciding)
+    return Pair(
+        a.name, b.name, "diverged", affects, first, tuple(here), _said(first, here, deciding, affects)
+    )
+
+
+def _place(difference: Difference) -> tuple[int, int | None, str]:
+    return difference.epoch, difference.step, difference.kind
+
+
+def _affects(deciding: Sequence[Difference]) -> str:
+    if any(each.stage in _TRAINING for each in deciding):
+        return "training"
+    # Gradients that differ where no update does are made up for, as by another learning rate.
+    return "report" if any(each.stage == "report" for each in deciding) else "training"
+
+
+def _agreement(nearest: Difference | None) -> str:
+    if nearest is None or nearest.relative is None:
+        return "Not the same bits, and in the first steps no difference beyond rounding."
+    return (
+        f"Not the same bits, and no difference beyond rounding: at most {nearest.relative:.1e} of the largest"
+        f" value in a step ({nearest.quantity})."
+    )
+
+
+def _said(first: Difference, here: Sequence[Difference], deciding: Sequence[Difference], affects: str) -> str:
+    if first.quantity == RANDOM_NUMBERS:
+        return (
+            "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
+            " that differs: with rates of 0 every step agrees."
+        )
+    where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
+    kind = " of the evaluation" if first.kind == "evaluation" else ""
+    text = f"They part at stage {first.stage}, {where}{kind}: {first.quantity}"
+    text += f" is {_value(first.a)} and {_value(first.b)}"
+    if first.ratio is not None and abs(first.ratio - 1) > 1e-3:
+        ratio = first.ratio if abs(first.ratio) >= 1 else 1 / first.ratio
+        which = "smaller" if abs(first.ratio) < 1 else "larger"
+        text += f", {ratio:.3f} times {which} in the first"
+    text += "."
+    if affects == "report":
+        differing = {each.stage for each in here}
+        if differing & {"loss", "gradient"}:
+            named = " and ".join(
+                name for name, stage in (("losses", "loss"), ("gradients", "gradient")) if stage in differing
+            )
+            text += f" {named.capitalize()} differ; updates agree."
+        else:
+            text += " The training is the same; what is reported differs."
+    return text
+
+
+def _value(value: object) -> str:
+    return shown_value(value)
+
+
+def stages(found: Sequence[Difference]) -> dict[str, Difference]:
+    """For each stage the difference that is furthest beyond noise, in the order of stages."""
+    worst: dict[str, Difference] = {}
+    for stage in STAGES:
+        here = [each for each in found if each.stage == stage]
+        if here:
+            worst[stage] = max(here, key=lambda each: (each.beyond, each.relative or 0.0))
+    return worst

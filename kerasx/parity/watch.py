@@ -1,0 +1,208 @@
+"""Follows a training step by step, whoever drives it: writes its trace and keeps it in lockstep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from kerasx.data.arrays import Arrays, map_arrays
+from kerasx.data.batches import Batches
+from kerasx.parity.recorder import StepRecorder, write_batch, write_initial, write_logs
+from kerasx.parity.records import StepTrace, Trace
+from kerasx.parity.state import FullState, read_state, set_state
+
+# Given the number of a step in the trace, the state it is to start from; None for its own.
+StateFor = Callable[[int], FullState | None]
+
+
+class Watch(keras.callbacks.Callback):
+    """Tells the beginnings and ends of steps: by Keras's batch events, or as a loop asks for batches.
+
+    Args:
+        trace: Where steps are written.
+        recorder: Turns what was seen in a step into records.
+        batches: What is trained on, and validated on if anything.
+        numbers: The numbers that these batches have in the experiment's epochs, for both.
+        state_for: Gives the states that steps are to start from.
+        by_updates: Whether a step ends when gradients are applied, for loops that cannot be told otherwise.
+
+    Attributes:
+        states: What each step started from.
+        slipped: Why steps cannot be told apart or set; None while they can.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        recorder: StepRecorder,
+        batches: dict[str, Batches],
+        numbers: dict[str, list[int]],
+        state_for: StateFor,
+        *,
+        by_updates: bool = False,
+    ) -> None:
+        super().__init__()
+        self.states: list[FullState] = []
+        self.slipped: str | None = None
+        self._trace = trace
+        self._recorder = recorder
+        self._batches = batches
+        self._numbers = numbers
+        self._state_for = state_for
+        self._epoch = 0
+        self._step: StepTrace | None = None
+        self._is_over = False
+        self._by_updates = by_updates
+        self._updates = 0
+        if by_updates:
+            recorder.on_applied = self._updated
+
+    # --- Steps ------------------------------------------------------------------------------------------
+
+    def begin(self, batch: int, kind: str = "training") -> None:
+        """Begin a step.
+
+        Args:
+            batch: Its number among those of the epoch.
+            kind: As of `StepTrace`.
+        """
+        self._check_over()
+        own = read_state(self.model)
+        numbers = self._numbers[kind]
+        step = StepTrace(self._epoch, numbers[batch] if batch < len(numbers) else batch, kind)
+        if not self._trace.steps:
+            write_initial(step, own, len(self.model.variables))
+        if (rows := rows_of(self._batches[kind], self._epoch, batch)) is not None:
+            write_batch(step, rows)
+        given = self._state_for(len(self.states))
+        if given is not None:
+            set_state(self.model, given)
+        self.states.append(own if given is None else given)
+        self._recorder.begin(self.states[-1])
+        self._step = step
+
+    def end(self, logs: Any = None) -> None:
+        """End the step and write it down."""
+        step = self._step
+        assert step is not None
+        self._recorder.write(step, logs, read_state(self.model))
+        self._trace.steps.append(step)
+        self._step = None
+
+    def expects_no_training(self) -> None:
+        """Take what is trained until the next step for a sign that the steps were told apart wrongly."""
+        self._recorder.begin(read_state(self.model))
+        self._is_over = True
+
+    def _updated(self) -> None:
+        if self._step is None or self._step.kind != "training":
+            return
+        self.end()
+        self._updates += 1
+        self.begin(self._updates)
+
+    def _check_over(self) -> None:
+        if self._by_updates:
+            self._step = None  # of what follows the last update
+        if self._is_over and self._recorder.saw_training:
+            self.slipped = "the loop asks for batches before it trains on those it has"
+        self._is_over = False
+
+    # --- Keras's events ---------------------------------------------------------------------------------
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+        if self._by_updates:
+            self._updates = 0
+            self.begin(0)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Begin a training step."""
+        self.begin(batch)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End it."""
+        self.end(logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Begin an evaluation step."""
+        self.begin(batch, "evaluation")
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End it."""
+        self.end(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write down what the epoch reports."""
+        self._check_over()
+        step = StepTrace(epoch, None, "epoch")
+        write_logs(step, "epoch's", logs or {})
+        self._trace.steps.append(step)
+
+
+def rows_of(batches: Batches, epoch: int, batch: int) -> Any:
+    """A batch of an epoch as arrays; None of a pipeline, which may hand out others when it is asked again."""
+    if not isinstance(batches.rows, Arrays):
+        return None
+    position = batches.position
+    numbers = batches.row_numbers(epoch)[batch * batches.batch_size : (batch + 1) * batches.batch_size]
+    batches.position = position
+    return map_arrays(lambda leaf: leaf[numbers], batches.rows.data)
+
+
+class WatchedBatches(Batches):
+    """Batches for a loop that goes over them by itself: each that is asked for begins a step.
+
+    Args:
+        batches: Those of an epoch.
+        watch: Told of the steps.
+    """
+
+    def __init__(self, batches: Batches, watch: Watch) -> None:
+        super().__init__(batches.rows, batches.batch_size)
+        self._batches = batches
+        self.steps = batches.steps
+        self._watch = watch
+
+    def epoch(self, epoch: int) -> Any:
+        """One epoch, to be gone through once and in order."""
+        return _WatchedEpoch(self._batches.epoch(epoch), self._watch)
+
+    def end_epoch(self, steps: int | None = None) -> None:
+        """As of the batches."""
+        self._batches.end_epoch(steps)
+
+
+class _WatchedEpoch:
+    """A `tf.data.Dataset` as far as a loop goes that iterates it; anything else is the data set's own."""
+
+    def __init__(self, dataset: Any, watch: Watch) -> None:
+        self._dataset = dataset
+        self._watch = watch
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        self._watch.slipped = f"the loop makes another pipeline of its batches (`{name}`)"
+        return getattr(self._dataset, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        watch = self._watch
+        self._passes += 1
+        if self._passes > 1:
+            watch.slipped = "the loop goes over its batches more than once"
+        if watch.slipped is not None:
+            yield from self._dataset
+            return
+        for number, batch in enumerate(self._dataset):
+            watch.begin(number)
+            try:
+                yield batch
+            finally:  # a loop may also break off
+                watch.end()
+        watch.expects_no_training()
