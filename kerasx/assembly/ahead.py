@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasx.component import Component
-from kerasx.data.codes import as_codes
+from kerasx.data.codes import forget_ready, make_ready
 from kerasx.errors import PluginError
 from kerasx.registry import Registry
 from kerasx.specs import DatasetSpec
@@ -26,6 +26,7 @@ class Ahead:
     """
 
     def __init__(self, component: Component, registry: Registry) -> None:
+        forget_ready()  # of an engine's run before
         self._function: Any = None
         self._loading: Future[Any] | None = None
         if component.name is None or "keras" in sys.modules:
@@ -57,5 +58,5 @@ def _load(function: Any, options: dict[str, Any]) -> Any:
     for part in value.values() if isinstance(value, Mapping) else ():
         if isinstance(part, np.ndarray):
             part.flags.writeable = False
-            as_codes(part)
+            make_ready(part)
     return value

@@ -252,6 +252,9 @@ def _constant_rate(optimizer: Any) -> float | None:
     """The learning rate as it was written, where it is one number and no schedule."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
-    rate = optimizer.get_config().get("learning_rate")
+    try:
+        rate = optimizer.get_config().get("learning_rate")
+    except NotImplementedError:  # of a user's schedule that cannot be written down
+        return None
     # The shortest decimal that is this float32: 0.01, not 0.009999999776482582.
     return float(str(np.float32(rate))) if isinstance(rate, float) else None

@@ -9,7 +9,6 @@ import keras
 
 from kerasx.assembly.choose import ChosenStrategy
 from kerasx.assembly.compiling import set_execution
-from kerasx.assembly.optimizers import fresh
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.startup import start_xla
@@ -100,14 +99,10 @@ def prepare(
             return [], 0.0
         if execution.jit:
             start_xla()
-        was_built = model.optimizer.built
         try:
             chosen.strategy.prepare(task, trains=trains)
         except CannotExecute as error:
             refused.append((execution, error))
-            if model.optimizer.built and not was_built:
-                # Built by a trace that failed, it would have slots without values.
-                model.optimizer = fresh(model.optimizer)
             continue
         whys = dict.fromkeys(f"{_CANNOT[error.lacks]}: {error.why}" for _, error in refused)
         notes = [f"the execution is {execution.described}, as {'; '.join(whys)}"] if refused else []

@@ -85,9 +85,9 @@ def _show(report: Any) -> None:
 
 
 def _floor(report: Any) -> str:
-    if report.floor_seconds is None:
-        return ""
+    if report.floor_seconds is None or report.floor_seconds < 0.005:
+        return ""  # what is that little arithmetic is no floor
     return (
-        f", at which the {report.survey['operations'] / 1e9:.0f} GFLOP of an epoch take"
+        f", at which the {report.survey['operations'] / 1e9:.2g} GFLOP of an epoch take"
         f" {report.floor_seconds:.2f} s"
     )

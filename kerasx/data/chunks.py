@@ -46,15 +46,16 @@ class Chunk:
         first: The number of its first batch in the epoch, counted from 0.
         steps: How many batches it has.
         table: Where their rows are.
-        numbers: Which rows of the table each batch has, int32 of shape `[capacity, batch]`. The capacity
-            is the same for chunks of full batches, which XLA compiles once; what is after `steps` is not
-            to be used.
+        numbers: Which rows of the table each batch has, int32 of shape `[capacity, batch]`: once for all
+            tensors of a batch, or for each of them, as those of a pipeline may differ in their first axis.
+            The capacity is the same for chunks of full batches, which XLA compiles once; what is after
+            `steps` is not to be used.
     """
 
     first: int
     steps: int
     table: Table
-    numbers: tf.Tensor
+    numbers: tuple[tf.Tensor, ...]
 
 
 class Chunks:
@@ -96,6 +97,13 @@ class Chunks:
         specs = tf.nest.flatten(self._batches.signature)
         return tuple((tf.TensorSpec([None, *spec.shape[1:]], spec.dtype),) for spec in specs)
 
+    @property
+    def numbers_signature(self) -> Any:
+        """The `tf.TensorSpec` structure of the numbers of rows."""
+        is_pipeline = not isinstance(self._batches.rows, Arrays)
+        count = len(tf.nest.flatten(self._batches.signature)) if is_pipeline else 1
+        return (tf.TensorSpec([None, None], tf.int32),) * count
+
     def samples(self) -> Iterator[Chunk]:
         """For each shape of chunks that is known beforehand, one of no steps.
 
@@ -115,7 +123,7 @@ class Chunks:
             table = self._table or tuple(
                 (tf.zeros([capacity * batch, *spec.shape[1:]], spec.dtype),) for spec in specs
             )
-            yield Chunk(0, 0, table, tf.zeros([capacity, batch], tf.int32))
+            yield Chunk(0, 0, table, (tf.zeros([capacity, batch], tf.int32),) * len(self.numbers_signature))
 
     def epoch(self, epoch: int) -> Generator[Chunk]:
         """The chunks of one epoch, to be closed where not all of them are asked for.
@@ -148,11 +156,11 @@ class Chunks:
 
     def _chunk(self, first: int, steps: int, numbers: Any) -> Chunk:
         if self._table is not None:
-            return Chunk(first, steps, self._table, tf.constant(numbers))
+            return Chunk(first, steps, self._table, (tf.constant(numbers),))
         rows: Any = self._batches.rows
         leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
         table = tuple((tf.convert_to_tensor(leaf[numbers.reshape(-1)]),) for leaf in leaves)
-        return Chunk(first, steps, table, _in_order(*numbers.shape))
+        return Chunk(first, steps, table, (_in_order(*numbers.shape),))
 
     def _of_pipeline(self, epoch: int, no_more: threading.Event) -> Generator[Chunk]:
         taken: list[list[tf.Tensor]] = []
@@ -184,12 +192,14 @@ class Chunks:
 
 def _put_together(count: int, taken: list[list[tf.Tensor]], capacity: int) -> Chunk:
     """The last batches of `count`, filled up with zeros to the capacity."""
-    size, steps = int(taken[0][0].shape[0]), len(taken)
-    table = []
+    steps = len(taken)
+    table, numbers = [], []
     for leaves in zip(*taken, strict=True):
+        size = int(leaves[0].shape[0])
         missing = tf.zeros([(capacity - steps) * size, *leaves[0].shape[1:]], leaves[0].dtype)
         table.append((tf.concat([*leaves, missing], axis=0),))
-    return Chunk(count - steps, steps, tuple(table), _in_order(capacity, size))
+        numbers.append(_in_order(capacity, size))
+    return Chunk(count - steps, steps, tuple(table), tuple(numbers))
 
 
 def _in_order(capacity: int, size: int) -> tf.Tensor:
@@ -232,16 +242,18 @@ def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec([None, *tensor.shape[1:]] if tensor.shape.rank else [], tensor.dtype)
 
 
-def batch_of(table: Table, numbers: tf.Tensor, signature: Any) -> Any:
+def batch_of(table: Table, numbers: tuple[tf.Tensor, ...], step: tf.Tensor, signature: Any) -> Any:
     """A batch from a table.
 
     Args:
         table: Of a chunk.
-        numbers: Of the batch's rows, int32 of shape `[batch]`.
+        numbers: Of the chunk's rows.
+        step: Which of its batches, an int32 scalar.
         signature: Structure of the batch's `tf.TensorSpec`.
     """
     specs = tf.nest.flatten(signature)
-    leaves = [_gathered(part, numbers, spec.dtype) for part, spec in zip(table, specs, strict=True)]
+    rows = [each[step] for each in numbers] if len(numbers) > 1 else [numbers[0][step]] * len(specs)
+    leaves = [_gathered(part, row, spec.dtype) for part, row, spec in zip(table, rows, specs, strict=True)]
     return tf.nest.pack_sequence_as(signature, leaves)
 
 
@@ -268,7 +280,8 @@ def _batch_size(batches: Batches) -> int | None:
     """The rows of a full batch; None where a pipeline does not tell."""
     if isinstance(batches.rows, Arrays):
         return batches.batch_size
-    size: int | None = tf.nest.flatten(batches.signature)[0].shape[0]
+    sizes = {spec.shape[0] for spec in tf.nest.flatten(batches.signature)}
+    size: int | None = sizes.pop() if len(sizes) == 1 else None
     return size
 
 

@@ -37,12 +37,29 @@ class Codes:
     scale: float | None
 
 
-# Those of read-only arrays, by identity, for as long as the array lives.
-_known: dict[int, Codes | None] = {}
+# Codes that were made beforehand, by the identity of an array that nobody changes until they are asked for.
+_ready: dict[int, Codes | None] = {}
+
+
+def make_ready(array: npt.NDArray[Any]) -> None:
+    """Make the codes of an array that nobody changes until `as_codes` is asked for them, which is once.
+
+    Args:
+        array: It owns its memory.
+    """
+    if array.flags.owndata:
+        codes = as_codes(array)
+        _ready[id(array)] = codes
+        weakref.finalize(array, _ready.pop, id(array), None)
+
+
+def forget_ready() -> None:
+    """Let go of what was made ready and not asked for."""
+    _ready.clear()
 
 
 def as_codes(array: npt.NDArray[Any]) -> Codes | None:
-    """The array as codes; those of a read-only array are made once.
+    """The array as codes.
 
     Args:
         array: Floating-point numbers of any shape.
@@ -50,16 +67,12 @@ def as_codes(array: npt.NDArray[Any]) -> Codes | None:
     Returns:
         None where the array is small, no floating point, or has other values.
     """
+    if id(array) in _ready:
+        return _ready.pop(id(array))
     if array.dtype.kind != "f" or array.nbytes < WORTHWHILE or not array.flags.c_contiguous:
         return None
-    if (key := id(array)) in _known:
-        return _known[key]
     with np.errstate(all="ignore"):  # numbers that go beyond a dtype are found out by their bits
-        codes = _coded(array)
-    if not array.flags.writeable and array.flags.owndata:
-        _known[key] = codes
-        weakref.finalize(array, _known.pop, key)
-    return codes
+        return _coded(array)
 
 
 def _coded(array: npt.NDArray[Any]) -> Codes | None:

@@ -73,7 +73,9 @@ def evaluate(
                 " `dataset=` from code."
             )
         try:
-            return assembly.chosen.strategy.evaluate(task, task.validation or task.batches)
+            # In the order of the rows, on which depends what Keras reports of several outputs.
+            rows = validation_batches(assembly.dataset.train, experiment.batch_size)
+            return assembly.chosen.strategy.evaluate(task, task.validation or rows)
         except KerasxError:
             raise
         except Exception as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -136,6 +138,34 @@ def traced(function: Any) -> Any:
         CannotExecute: Tracing raises, as for a step that looks at values.
     """
     try:
-        return function.get_concrete_function()
+        with _variables_have_values():
+            return function.get_concrete_function()
     except Exception as error:  # whatever a user's step raises, for which eager execution has better words
         raise CannotExecute("graph", one_line(error)) from error
+
+
+@contextlib.contextmanager
+def _variables_have_values() -> Iterator[None]:
+    """Make variables outside of the graph that is being traced.
+
+    Those that TensorFlow lifts out of a graph (the slots of optimizers, the states of metrics) get their
+    values once the trace has succeeded. After one that failed they would be there without values, and
+    whatever owns them, be it the model's optimizer or one of the user's, could not be used any more.
+    """
+    make = keras.Variable.__init__
+
+    @functools.wraps(make)
+    def made(self: Any, initializer: Any, *args: Any, **kwargs: Any) -> None:
+        is_of_the_graph = tf.is_tensor(initializer) and not hasattr(initializer, "numpy")
+        with contextlib.nullcontext() if is_of_the_graph else tf.init_scope():
+            make(self, initializer, *args, **kwargs)
+
+    own = vars(keras.Variable).get("__init__")
+    keras.Variable.__init__ = made
+    try:
+        yield
+    finally:
+        if own is None:
+            del keras.Variable.__init__
+        else:
+            keras.Variable.__init__ = own

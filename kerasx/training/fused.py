@@ -14,11 +14,10 @@ import tensorflow as tf
 
 from kerasx.data.batches import Batches
 from kerasx.data.chunks import Chunk, Chunks, batch_of
-from kerasx.errors import one_line
 from kerasx.training.binding import BoundStep, Call, Told
 from kerasx.training.execution import CannotExecute, Execution
 from kerasx.training.steps import Logs, Step
-from kerasx.training.traced import TracedStep
+from kerasx.training.traced import TracedStep, refusal
 
 # However long its steps take, Python is come back to so often: for signals and for the display.
 _SECONDS = 0.2
@@ -62,7 +61,7 @@ class FusedStep(BoundStep):
         except tf.errors.OpError as error:
             if not jit:
                 raise
-            raise CannotExecute("jit", one_line(error)) from error
+            raise CannotExecute("jit", refusal(error)) from error
         if jit and not (samples and step.loop_jit):
             # Compiled by the first call only.
             step.check_xla(self.batches.batch_size)
@@ -96,7 +95,7 @@ class FusedStep(BoundStep):
 
         def fused_loop(table: Any, numbers: Any, start: Any, stop: Any) -> Logs:
             def body(number: Any, _: Any) -> Any:
-                return number + 1, step.function(batch_of(table, numbers[number], signature))
+                return number + 1, step.function(batch_of(table, numbers, number, signature))
 
             none_yet = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), step.outputs)
             _, last = tf.while_loop(
@@ -108,7 +107,7 @@ class FusedStep(BoundStep):
             fused_loop,
             input_signature=[
                 chunks.table_signature,
-                tf.TensorSpec([None, None], tf.int32),
+                chunks.numbers_signature,
                 tf.TensorSpec([], tf.int32),
                 tf.TensorSpec([], tf.int32),
             ],

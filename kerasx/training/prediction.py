@@ -10,10 +10,9 @@ import tensorflow as tf
 
 from kerasx.data.batches import Batches
 from kerasx.data.chunks import Chunks, batch_of
-from kerasx.errors import one_line
 from kerasx.startup import start_xla
 from kerasx.training.execution import LEAST_STEPS, CannotExecute, Execution
-from kerasx.training.traced import TracedStep
+from kerasx.training.traced import TracedStep, refusal
 
 
 def run_prediction(model: keras.Model, batches: Batches, execution: Execution) -> Any:
@@ -43,39 +42,39 @@ def _fused(model: keras.Model, batches: Batches, jit: bool) -> Any:
     if any(not isinstance(spec, tf.TensorSpec) for spec in tf.nest.flatten(step.outputs)):
         raise CannotExecute("fused", "its outputs are no dense tensors")
     chunks = Chunks(batches, LEAST_STEPS)
-    loop = _loop(step, batches.signature, chunks.table_signature)
+    loop = _loop(step, batches.signature, chunks)
     parts = []
     try:
         for chunk in chunks.epoch(0):
             # Compiled for its capacity; without XLA it may have any size.
-            numbers = chunk.numbers if step.loop_jit else chunk.numbers[: chunk.steps]
-            outputs = loop(chunk.table, numbers, chunk.steps)
+            capacity = None if step.loop_jit else chunk.steps
+            outputs = loop(chunk.table, tuple(each[:capacity] for each in chunk.numbers), chunk.steps)
             parts.append([np.concatenate(output.numpy()[: chunk.steps]) for output in outputs])
     except tf.errors.OpError as error:
         if not jit:
             raise
-        raise CannotExecute("jit", one_line(error)) from error
+        raise CannotExecute("jit", refusal(error)) from error
     return tf.nest.pack_sequence_as(step.outputs, [np.concatenate(each) for each in zip(*parts, strict=True)])
 
 
-def _loop(step: TracedStep, signature: Any, table_signature: Any) -> Any:
+def _loop(step: TracedStep, signature: Any, chunks: Chunks) -> Any:
     """A function of a table, numbers of rows and steps; it returns tensors `[capacity, batch, ...]`."""
     dtypes = [spec.dtype for spec in tf.nest.flatten(step.outputs)]
 
     def fused_prediction(table: Any, numbers: Any, steps: Any) -> Any:
         def body(number: Any, arrays: Any) -> Any:
-            outputs = tf.nest.flatten(step.function(batch_of(table, numbers[number], signature)))
+            outputs = tf.nest.flatten(step.function(batch_of(table, numbers, number, signature)))
             return number + 1, [array.write(number, out) for array, out in zip(arrays, outputs, strict=True)]
 
-        arrays = [tf.TensorArray(dtype, size=tf.shape(numbers)[0]) for dtype in dtypes]
+        arrays = [tf.TensorArray(dtype, size=tf.shape(numbers[0])[0]) for dtype in dtypes]
         _, arrays = tf.while_loop(lambda number, _: number < steps, body, (0, arrays), parallel_iterations=1)
         return [array.stack() for array in arrays]
 
     return tf.function(
         fused_prediction,
         input_signature=[
-            table_signature,
-            tf.TensorSpec([None, None], tf.int32),
+            chunks.table_signature,
+            chunks.numbers_signature,
             tf.TensorSpec([], tf.int32),
         ],
         jit_compile=step.loop_jit or None,

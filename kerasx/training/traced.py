@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,10 @@ _SEEDED_BY_TENSORFLOW = {
     "RandomUniformInt",
     "TruncatedNormal",
 }
+
+
+# Operations that look at values, and that XLA leaves out.
+_LOOKING_AT_VALUES = {"Assert", "CheckNumerics", "CheckNumericsV2"}
 
 
 class TracedStep:
@@ -60,6 +65,8 @@ class TracedStep:
             raise CannotExecute(
                 "jit", f"it draws from tf.random ({', '.join(drawing)}), whose seed XLA ignores"
             )
+        if jit and (looking := sorted(operations & _LOOKING_AT_VALUES)):
+            raise CannotExecute("jit", f"it checks values ({', '.join(looking)}), which XLA leaves out")
         self.loop_jit = jit and not any("Conv" in name for name in operations)
 
     def check_xla(self, size: int) -> None:
@@ -74,7 +81,13 @@ class TracedStep:
         try:
             self.function.experimental_get_compiler_ir(batch)(stage="hlo")
         except (tf.errors.OpError, ValueError) as error:
-            raise CannotExecute("jit", one_line(error)) from error
+            raise CannotExecute("jit", refusal(error)) from error
+
+
+def refusal(error: BaseException) -> str:
+    """Why XLA refuses, in a few words: the operations that it lacks, where that is it."""
+    lacking = sorted(set(re.findall(r"No registered '(\w+)' OpKernel for XLA", str(error))))
+    return f"it lacks {', '.join(lacking)}" if lacking else one_line(error)
 
 
 def _operations(concrete: Any) -> set[str]:
@@ -88,5 +101,7 @@ def _check(signature: Any, jit: bool) -> None:
     for spec in tf.nest.flatten(signature):
         if not isinstance(spec, tf.TensorSpec):
             raise CannotExecute("fused", f"its batches hold a {type(spec).__name__.removesuffix('Spec')}")
+        if not spec.shape.rank:
+            raise CannotExecute("fused", f"its batches hold a tensor that has no rows: {spec.shape}")
         if jit and None in spec.shape.as_list()[1:]:
             raise CannotExecute("jit", f"the shapes of its batches change: {spec.shape}")
