@@ -94,6 +94,7 @@ class Engine:
         *names: str | Experiment,
         experiment: Experiment | None = None,
         vary: Mapping[str, Sequence[Any]] | None = None,
+        seeds: Sequence[int] = (),
         told: Callable[[str], None] = lambda text: None,
         **values: Any,
     ) -> Comparison:
@@ -108,6 +109,7 @@ class Engine:
             experiment: What strategies train, all else held equal; None for the defaults.
             vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`: each name
                 stands for as many experiments as there are combinations.
+            seeds: To train all of them with, for distributions of results. The verdicts are of the first.
             told: Told what is being done.
             **values: Fields of the experiment to replace, as for `train`; of files and rows too.
 
@@ -125,7 +127,7 @@ class Engine:
         start_tensorflow()
         from kerasx.parity.compare import compare
 
-        return compare(sides, self.registry, told)
+        return compare(sides, self.registry, seeds, told)
 
     def evaluate(
         self, run: str | Path | Run, *, dataset: Any = None, reporter: Reporter | None = None

@@ -5,8 +5,8 @@ what Keras does; `CORRECT` are the same mathematics written differently, by `<se
 `(model, data)`, a loop over one epoch `(model, batches)`, and a model is built by a function without
 arguments.
 
-They take for granted what `fit` has done before its first step: the model, its optimizer, metrics and losses
-are built. Where a setting has a precision, the model is built and compiled under that dtype policy.
+The model that they are given is built. Where a setting has a precision, it is built and compiled under that
+dtype policy.
 """
 
 from __future__ import annotations
@@ -1030,6 +1030,8 @@ def subtracts_as_sgd_does(model: keras.Model, data: Batch) -> Logs:
 @deviates("multiple-applies", "each-variable", stage="update", setting="binary")
 def applies_variable_by_variable(model: keras.Model, data: Batch) -> Logs:
     x, y = data
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     with tf.GradientTape() as tape:
         y_pred = model(x, training=True)
         loss = model.compute_loss(x, y, y_pred)
@@ -1045,6 +1047,8 @@ def applies_body_and_top(model: keras.Model, data: Batch) -> Logs:
     # Under SGD with a constant rate only the count of steps runs ahead; other rules and schedules use it.
     x, y = data
     body, top = model.get_layer("hidden").trainable_variables, model.get_layer("scores").trainable_variables
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     with tf.GradientTape(persistent=True) as tape:
         y_pred = model(x, training=True)
         loss = model.compute_loss(x, y, y_pred)

@@ -34,6 +34,15 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="0,1,2,...",
+            help="Train from each seed, for distributions.",
+            show_default=False,
+        ),
+    ] = None,
     runs: Runs = "runs",
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
@@ -46,7 +55,9 @@ def compare(
 
     engine = Engine(runs=runs)
     told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
-    result = engine.compare(*(names or []), experiment=experiment, vary=_varied(vary or []), told=told)
+    result = engine.compare(
+        *(names or []), experiment=experiment, vary=_varied(vary or []), seeds=_seeds(seeds), told=told
+    )
     if json:
         print_json(result.to_dict())
     else:
@@ -64,6 +75,13 @@ def _varied(settings: list[str]) -> dict[str, list[Any]]:
             raise UsageError(f"--vary {setting}: write key=value,value with a key of the experiment.")
         found[key] = [parse_settings([f"{key}={value}"])[key] for value in values.split(",")]
     return found
+
+
+def _seeds(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")] if text is not None else []
+    except ValueError:
+        raise UsageError(f"--seeds {text}: write whole numbers, as 0,1,2.") from None
 
 
 def _show(result: Any) -> None:
@@ -90,8 +108,25 @@ def _show(result: Any) -> None:
         out.print(f"  {pair.said}")
         if not pair.agrees:
             out.print(_evidence(pair))
+    if result.distributions:
+        _show_distributions(result.distributions)
     for note in result.notes:
         out.print(note)
+
+
+def _show_distributions(found: Any) -> None:
+    from kerasx.cli.output import table
+    from kerasx.parity.distributions import contrasts
+    from kerasx.plain import shown_value
+
+    out = console()
+    shown = table("", "result", "mean", "spread", "least", "largest", "seeds")
+    for each in found:
+        values = (each.mean, each.spread, min(each.values), max(each.values))
+        shown.add_row(each.name, each.quantity, *map(shown_value, values), str(len(each.values)))
+    out.print(shown)
+    for contrast in contrasts(found):
+        out.print(contrast.said)
 
 
 def _evidence(pair: Any) -> Any:

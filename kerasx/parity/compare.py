@@ -11,11 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from kerasx.experiment import Experiment
+from kerasx.parity.distributions import distributions
 from kerasx.parity.judge import RANDOM_NUMBERS, Difference, Envelope, differences, measure
-from kerasx.parity.lockstep import Disturbance, Steps, take_steps
+from kerasx.parity.lockstep import Disturbance, ModelDisturbance, Steps, end_trace, take_steps
 from kerasx.parity.result import Comparison, Pair, Side
 from kerasx.parity.sides import Named
-from kerasx.parity.training import train_side
+from kerasx.parity.state import FullState
+from kerasx.parity.training import recorded_side, train_side
 from kerasx.parity.verdict import judged
 from kerasx.registry import Registry
 
@@ -26,26 +28,33 @@ REPETITIONS = 4
 Told = Callable[[str], None]
 
 
-def compare(sides: Sequence[Named], registry: Registry, told: Told = lambda text: None) -> Comparison:
+def compare(
+    sides: Sequence[Named], registry: Registry, seeds: Sequence[int] = (), told: Told = lambda text: None
+) -> Comparison:
     """Compare experiments pair by pair.
 
     Each is trained to the end. Where two ends differ in any bit, the first steps are taken again: eagerly,
     with every stage traced, where the two sides step differently, and then each as it is executed. All sides
-    take each step from the same full state, that of the first side that can be kept in step.
+    take each step from the same full state, that of the first side. If no step differs beyond noise, the ends
+    are judged: against trainings of one side that noise was put into.
 
     Args:
         sides: At least two.
         registry: The engine's plugins.
+        seeds: To train all sides with, for distributions of results; the first is that of the comparison.
         told: Told what is being done.
 
     Raises:
         UsageError: An experiment names something unknown, does not fit, or its code raises.
         PluginError: A plugin that was asked for fails.
     """
-    ends = []
-    for side in sides:
-        told(f"training {side.name}")
-        ends.append(train_side(side, registry)[0])
+    samples: list[list[Side]] = []
+    if seeds:
+        sides = [_seeded(side, seeds[0]) for side in sides]
+    ends, states = _trained(sides, registry, told)
+    for seed in seeds:
+        same = seed == seeds[0]
+        samples.append(ends if same else _trained([_seeded(side, seed) for side in sides], registry, told)[0])
     pairs = list(itertools.combinations(range(len(sides)), 2))
     open_pairs = [pair for pair in pairs if not _same_end(*(ends[each] for each in pair))]
     verdicts = {
@@ -57,17 +66,52 @@ def compare(sides: Sequence[Named], registry: Registry, told: Told = lambda text
     if open_pairs:
         chosen = sorted({each for pair in open_pairs for each in pair})
         lockstep = Lockstep([sides[each] for each in chosen], registry, told)
+        final = Ends(sides, ends, states, registry, told)
         places = {each: place for place, each in enumerate(chosen)}
         for a, b in open_pairs:
-            verdicts[a, b] = judged(ends[a], ends[b], lockstep.pair(places[a], places[b]))
+            found = lockstep.pair(places[a], places[b])
+            if not _decides(found):
+                found += final.pair(a, b)
+            verdicts[a, b] = judged(ends[a], ends[b], found)
         notes += lockstep.notes
-    return Comparison(tuple(ends), tuple(verdicts[pair] for pair in pairs), tuple(notes))
+    return Comparison(
+        tuple(ends),
+        tuple(verdicts[pair] for pair in pairs),
+        tuple(notes),
+        tuple(
+            distributions(
+                [side.name for side in sides], [[end.evaluation for end in each] for each in samples]
+            )
+        ),
+    )
+
+
+def _trained(
+    sides: Sequence[Named], registry: Registry, told: Told
+) -> tuple[list[Side], list[FullState | None]]:
+    ends: list[Side] = []
+    states: list[FullState | None] = []
+    for side in sides:
+        if side.run is not None:
+            ends.append(recorded_side(side, side.run))
+            states.append(None)
+            continue
+        told(f"training {side.name}")
+        end, state = train_side(side, registry)
+        ends.append(end)
+        states.append(state)
+    return ends, states
+
+
+def _seeded(side: Named, seed: int) -> Named:
+    return replace(side, experiment=side.experiment.with_values(seed=seed), run=None)
 
 
 def _same_end(a: Side, b: Side) -> bool:
     return (
         a.weights_digest == b.weights_digest
-        and a.state_digest == b.state_digest
+        # A finished run tells nothing of its optimizer's state.
+        and (a.state_digest == b.state_digest or None in (a.state_digest, b.state_digest))
         and a.history == b.history
         and a.evaluation == b.evaluation
     )
@@ -117,7 +161,7 @@ class Lockstep:
                 self._told("taking them without random numbers, of which XLA draws others")
                 self._without_draws = self._taken(single, observes=False, draws=False)
             if not _decides(self._found(self._without_draws, a, b)):
-                return [_by_random_numbers(executed)]
+                return [_by_random_numbers(executed, a_has_jit=bool(self._sides[a].experiment.jit))]
         return executed or found
 
     def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
@@ -150,14 +194,56 @@ class Lockstep:
         return taken, measure(leader.trace, repeated)
 
 
+class Ends:
+    """What trainings come to, beside trainings of one side that noise was put into before each call.
+
+    Args:
+        sides: What is compared.
+        ends: How their trainings went.
+        states: What their trainings ended with; None where that is not known.
+        registry: The engine's plugins.
+        told: Told what is being done.
+    """
+
+    def __init__(
+        self,
+        sides: Sequence[Named],
+        ends: Sequence[Side],
+        states: Sequence[FullState | None],
+        registry: Registry,
+        told: Told,
+    ) -> None:
+        self._sides = sides
+        self._ends = ends
+        self._states = states
+        self._registry = registry
+        self._told = told
+        self._noise: dict[int, Envelope] = {}
+
+    def pair(self, a: int, b: int) -> list[Difference]:
+        """The differences of two ends."""
+        ours, theirs = self._states[a], self._states[b]
+        if ours is None or theirs is None or not ours.fits(theirs):
+            return []
+        faster = min((a, b), key=lambda each: self._ends[each].seconds)
+        if faster not in self._noise:
+            side, end = self._sides[faster], self._states[faster]
+            assert end is not None
+            self._told(f"training {side.name} with noise, twice")
+            disturbed = [train_side(side, self._registry, ModelDisturbance(seed))[1] for seed in (1, 2)]
+            self._noise[faster] = measure(end_trace(end), [end_trace(state) for state in disturbed])
+        return differences(end_trace(ours), end_trace(theirs), self._noise[faster])
+
+
 def _decides(found: Sequence[Difference]) -> bool:
     return any(each.beyond and each.decides for each in found)
 
 
-def _by_random_numbers(found: Sequence[Difference]) -> Difference:
-    """The first difference, where it is that of random numbers, as those without any showed."""
+def _by_random_numbers(found: Sequence[Difference], *, a_has_jit: bool) -> Difference:
+    """The first difference, where it is that of random numbers, as steps without any showed."""
     first = next(each for each in found if each.beyond and each.decides)
-    return replace(first, stage="forward", quantity=RANDOM_NUMBERS, ratio=None)
+    a, b = ("XLA's", "TensorFlow's") if a_has_jit else ("TensorFlow's", "XLA's")
+    return replace(first, stage="forward", quantity=RANDOM_NUMBERS, a=a, b=b, ratio=None)
 
 
 def _alike(a: Any, b: Any) -> bool:

@@ -249,7 +249,7 @@ def _shown(value: Any) -> Any:
 
 
 def _ratio(a: Array, b: Array) -> float | None:
-    """The one factor between two arrays, within a thousandth at every element of some size; None if none is."""
+    """The one factor between two arrays, within a thousandth at every element of some size, or None."""
     left, right = _wide(a).reshape(-1), _wide(b).reshape(-1)
     large = np.abs(right) > 0.1 * _largest(right)
     if not large.any() or not np.isfinite(left).all() or not np.isfinite(right).all():

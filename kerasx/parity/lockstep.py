@@ -13,13 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.blame import training_error
 from kerasx.assembly.isolation import isolated
 from kerasx.data.sample import sample
+from kerasx.errors import KerasxError
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
-from kerasx.parity.state import FullState, is_seed, read_state
+from kerasx.parity.state import FullState, is_seed, read_state, set_state
 from kerasx.parity.watch import Watch, WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
@@ -54,13 +56,12 @@ class Disturbance:
 
     seed: int
 
-    def __call__(self, state: FullState, step: int, own: int) -> FullState:
-        """The state, disturbed.
+    def __call__(self, state: FullState, step: int) -> FullState:
+        """The state, disturbed: the model's variables but for integers, such as seeds.
 
         Args:
-            state: The model's variables, then its optimizer's, which stay.
+            state: The state.
             step: The number of the step.
-            own: How many variables are the model's. Integers among them, such as seeds, stay.
         """
         rng = np.random.default_rng([self.seed, step])
 
@@ -70,8 +71,25 @@ class Disturbance:
             towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
             return np.nextafter(value, towards)
 
-        values = [moved(value) if number < own else value for number, value in enumerate(state.values)]
+        values = [moved(value) if number < state.own else value for number, value in enumerate(state.values)]
         return replace(state, values=tuple(values))
+
+
+@dataclass
+class ModelDisturbance:
+    """The same for a model that is trained: before each call of a step.
+
+    Attributes:
+        seed: Of the directions.
+    """
+
+    seed: int
+    _calls: int = 0
+
+    def __call__(self, model: keras.Model) -> None:
+        """Disturb the model."""
+        self._calls += 1
+        set_state(model, Disturbance(self.seed)(read_state(model), self._calls))
 
 
 def take_steps(
@@ -113,6 +131,10 @@ def take_steps(
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
         try:
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
+        except KerasxError:
+            raise
+        except Exception as error:
+            raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
         finally:
             assembly.put_execution_back()
     if steps.slipped is None or by_updates or not observes:
@@ -133,15 +155,12 @@ def _take(
 ) -> Steps:
     task = assembly.task
     model = task.model
-    if model.optimizer is not None:
-        # As `fit` does before its first step, so that slots are there to be read and set.
-        model.optimizer.build(model.trainable_variables)
     own = read_state(model)
 
     def state_for(step: int) -> FullState | None:
         if states is None or step >= len(states) or not states[step].fits(own):
             return None
-        return states[step] if disturbance is None else disturbance(states[step], step, len(model.variables))
+        return states[step] if disturbance is None else disturbance(states[step], step)
 
     trace, recorder = Trace(name), StepRecorder(model)
     batches = {"training": task.batches} | (
@@ -160,13 +179,17 @@ def _take(
         assembly.chosen.strategy.train(task)
     if not watch.states:
         watch.slipped = "the strategy tells of no batches"
-    end = StepTrace(EPOCHS - 1, None, "epoch")
-    final = read_state(model)
-    for number, (variable, value) in enumerate(zip(final.names, final.values, strict=True)):
-        if number < len(model.variables):
-            end.add("update", f"{variable} after training", value, "decides")
-    trace.steps.append(end)
+    trace.steps += end_trace(read_state(model), EPOCHS - 1).steps
     return Steps(trace, watch.states, watch.slipped)
+
+
+def end_trace(state: FullState, epoch: int = -1) -> Trace:
+    """What a training came to, as the trace of a step of its own."""
+    step = StepTrace(epoch, None, "epoch")
+    for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
+        if number < state.own:
+            step.add("update", f"{name} after training", value, "decides")
+    return Trace("end", [step])
 
 
 def _switch_randomness_off(model: keras.Model) -> None:

@@ -234,21 +234,20 @@ class StepRecorder:
         before = self._before
         assert before is not None
         trained = {id(variable) for variable in self._model.trainable_variables}
-        own = len(self._model.variables)
-        pairs = zip(before.values, after.values, strict=False)
-        changed = list(zip(state_variables(self._model), pairs, strict=False))
-        for (name, _), (_, new) in changed[own:]:
+        named = state_variables(self._model)
+        slots = list(zip(after.names[after.own :], after.values[after.own :], strict=True))
+        for name, value in slots:
             if is_rate(name):
-                trace.add("update", name, new)
-        for number, ((name, variable), (old, new)) in enumerate(changed):
-            if number >= own:
-                if not is_rate(name):
-                    trace.add("update", f"slot {name}", new, "decides")
-            elif is_seed(variable):
+                trace.add("update", name, value)
+        for (name, variable), old, new in zip(named, before.values, after.values[: after.own], strict=False):
+            if is_seed(variable):
                 trace.add("forward", f"seed {name}", new, "decides")
             else:
                 stage = "update" if id(variable) in trained else "state"
                 trace.add(stage, f"change of {name}", _change(old, new), "decides")
+        for name, value in slots:
+            if not is_rate(name):
+                trace.add("update", f"slot {name}", value, "decides")
 
     def _write_metrics(self, trace: StepTrace, seen: _Seen) -> None:
         for metric, arguments, options in seen.metrics:
@@ -273,20 +272,14 @@ def write_batch(trace: StepTrace, batch: Any) -> None:
         _add_structure(trace, "data", f"batch {name}", part, "decides")
 
 
-def write_initial(trace: StepTrace, state: FullState, own: int) -> None:
-    """Write down the state that training begins with.
-
-    Args:
-        trace: Of the first step.
-        state: The model's variables, then its optimizer's.
-        own: How many are the model's.
-    """
-    shapes = ", ".join(f"{value.dtype.name}{list(value.shape)}" for value in state.values[:own])
+def write_initial(trace: StepTrace, state: FullState) -> None:
+    """Write down the state that training begins with in the trace of the first step."""
+    shapes = ", ".join(f"{value.dtype.name}{list(value.shape)}" for value in state.values[: state.own])
     trace.add("initial-state", "shapes of the variables", shapes, "decides")
     for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
-        if number >= own and is_rate(name):
+        if number >= state.own and is_rate(name):
             continue
-        kind = "slot" if number >= own else "value of"
+        kind = "slot" if number >= state.own else "value of"
         trace.add("initial-state", f"initial {kind} {name}", value, "decides")
 
 

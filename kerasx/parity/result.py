@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.experiment import Experiment
+from kerasx.parity.distributions import Distribution, contrasts
 from kerasx.parity.judge import Difference
 from kerasx.plain import shown_value
 
@@ -111,11 +112,13 @@ class Comparison:
         sides: What was compared, in the order of its naming.
         pairs: The verdicts, on each side with each after it.
         notes: What could not be done, and why.
+        distributions: Of results from several seeds; empty where none were asked for.
     """
 
     sides: tuple[Side, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -128,6 +131,8 @@ class Comparison:
             "strategies": [side.to_dict() for side in self.sides],
             "pairs": [pair.to_dict() for pair in self.pairs],
             "notes": list(self.notes),
+            "seeds": [each.to_dict() for each in self.distributions],
+            "contrasts": [each.to_dict() for each in contrasts(self.distributions)],
         }
 
     def _repr_html_(self) -> str:

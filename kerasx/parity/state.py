@@ -20,14 +20,17 @@ class FullState:
     Attributes:
         names: One for each value.
         values: Arrays.
+        own: How many of them, the first ones, are the model's; the others are its optimizer's.
     """
 
     names: tuple[str, ...]
     values: tuple[Array, ...]
+    own: int
 
     def fits(self, other: FullState) -> bool:
-        """Whether both are of variables of the same shapes and dtypes."""
-        return [(v.shape, v.dtype) for v in self.values] == [(v.shape, v.dtype) for v in other.values]
+        """Whether both are of models with variables of the same shapes and dtypes."""
+        ours, theirs = ([(v.shape, v.dtype) for v in each.values[: each.own]] for each in (self, other))
+        return ours == theirs
 
 
 def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
@@ -62,14 +65,26 @@ def named_variables(model: keras.Model) -> list[tuple[str, Any]]:
 def read_state(model: keras.Model) -> FullState:
     """The values as they are now."""
     named = state_variables(model)
-    return FullState(tuple(name for name, _ in named), tuple(as_array(variable) for _, variable in named))
+    return FullState(
+        tuple(name for name, _ in named),
+        tuple(as_array(variable) for _, variable in named),
+        len(model.variables),
+    )
 
 
 def set_state(model: keras.Model, state: FullState) -> None:
-    """Set all values but learning rates, which are not state: they may be what two sides differ in."""
-    for (name, variable), value in zip(state_variables(model), state.values, strict=True):
-        if not is_rate(name):
-            variable.assign(value)
+    """Set all values that there are on both sides.
+
+    All but learning rates, which are not state: they may be what two sides differ in. An optimizer has slots
+    once it has taken a step; one that is never used, as where weights are assigned, has none.
+    """
+    named = state_variables(model)
+    for (_, variable), value in zip(named[: state.own], state.values, strict=False):
+        variable.assign(value)  # by position: two builds of a model may call a variable differently
+    values = dict(zip(state.names[state.own :], state.values[state.own :], strict=True))
+    for name, variable in named[state.own :]:
+        if name in values and not is_rate(name) and tuple(variable.shape) == values[name].shape:
+            variable.assign(values[name])
 
 
 def is_rate(name: str) -> bool:

@@ -12,13 +12,16 @@ from typing import Any
 import keras
 
 from kerasx.assembly.assemble import assemble
+from kerasx.assembly.blame import training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
 from kerasx.digest import weights_digest
+from kerasx.errors import KerasxError, UsageError
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, read_state
 from kerasx.registry import Registry
+from kerasx.runs.directory import RunDirectory
 
 Disturb = Callable[[keras.Model], None]
 
@@ -51,6 +54,10 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
             seconds = assembly.compile_seconds + time.perf_counter() - started
             validation = task.validation
             evaluation = {} if validation is None else assembly.chosen.strategy.evaluate(task, validation)
+        except KerasxError:
+            raise
+        except Exception as error:
+            raise training_error(error, assembly.resolver, f"Training {named.name} failed") from error
         finally:
             assembly.put_execution_back()
         steps = count.steps or (task.batches.steps or 0) * task.epochs
@@ -68,6 +75,29 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
             notes=tuple(assembly.notes),
         )
         return side, read_state(task.model)
+
+
+def recorded_side(named: Named, run: RunDirectory) -> Side:
+    """How a finished run went, as its record says.
+
+    Raises:
+        UsageError: It has not finished.
+    """
+    summary = run.summary
+    if summary.get("status") != "finished":
+        raise UsageError(f"{run.name} cannot be compared: its status is {summary.get('status')}.")
+    return Side(
+        name=named.name,
+        experiment=named.experiment,
+        execution=summary["execution"],
+        jit=summary["jit"],
+        history=summary["history"],
+        evaluation=summary["evaluation"],
+        seconds=summary["seconds"],
+        steps=round(summary["seconds"] * summary["steps_per_second"]),
+        weights_digest=summary["weights_digest"],
+        notes=tuple(summary["notes"]),
+    )
 
 
 class _Count(keras.callbacks.Callback):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from kerasx.parity.judge import RANDOM_NUMBERS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
@@ -26,7 +28,7 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     if not deciding:
         nearest = max(
             (each for each in found if each.relative is not None and each.decides),
-            key=lambda each: each.relative or 0.0,
+            key=_nearness,
             default=None,
         )
         return Pair(a.name, b.name, "equivalent", None, nearest, tuple(found), _agreement(nearest))
@@ -53,12 +55,17 @@ def _affects(deciding: Sequence[Difference]) -> str:
     return "report" if any(each.stage == "report" for each in deciding) else "training"
 
 
+def _nearness(difference: Difference) -> float:
+    """How near a difference comes to being more than noise."""
+    return (difference.relative or 0.0) / max(difference.noise or 0.0, float(np.finfo(np.float32).eps))
+
+
 def _agreement(nearest: Difference | None) -> str:
     if nearest is None or nearest.relative is None:
         return "Not the same bits, and in the first steps no difference beyond rounding."
     return (
-        f"Not the same bits, and no difference beyond rounding: at most {nearest.relative:.1e} of the largest"
-        f" value in a step ({nearest.quantity})."
+        f"Not the same bits, and no difference beyond rounding. {nearest.quantity} comes nearest to one: it"
+        f" differs by {nearest.relative:.1e} of its largest value, and by {nearest.noise or 0:.1e} by noise."
     )
 
 
@@ -67,6 +74,12 @@ def _said(first: Difference, here: Sequence[Difference], deciding: Sequence[Diff
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
+        )
+    if first.epoch < 0:
+        return (
+            f"The first steps agree, and the ends do not: {first.quantity} differs by {first.relative:.1e} of"
+            f" its largest value, and by {first.noise or 0:.1e} through noise. Something wakes later than in"
+            " the first steps."
         )
     where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
     kind = " of the evaluation" if first.kind == "evaluation" else ""

@@ -73,7 +73,7 @@ class Watch(keras.callbacks.Callback):
         numbers = self._numbers[kind]
         step = StepTrace(self._epoch, numbers[batch] if batch < len(numbers) else batch, kind)
         if not self._trace.steps:
-            write_initial(step, own, len(self.model.variables))
+            write_initial(step, own)
         if (rows := rows_of(self._batches[kind], self._epoch, batch)) is not None:
             write_batch(step, rows)
         given = self._state_for(len(self.states))

@@ -13,6 +13,7 @@ import keras
 
 from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.blame import training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import policy_of
@@ -21,7 +22,6 @@ from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, NonFiniteError, UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registry
-from kerasx.runs.blame import training_error
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run
 from kerasx.runs.environment import environment_record
 from kerasx.runs.files import write_json, write_text

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kerasx.assembly.assemble import assemble, load_dataset
+from kerasx.assembly.blame import training_error
 from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
@@ -24,7 +25,6 @@ from kerasx.errors import KerasxError, UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
 from kerasx.references import References
 from kerasx.registry import Registry
-from kerasx.runs.blame import training_error
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
 from kerasx.runs.files import replace_file
 from kerasx.training.execution import Execution

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from kerasx.errors import one_line
@@ -65,7 +67,7 @@ class TracedStep:
             raise CannotExecute(
                 "jit", f"it draws from tf.random ({', '.join(drawing)}), whose seed XLA ignores"
             )
-        if jit and (looking := sorted(operations & _LOOKING_AT_VALUES)):
+        if jit and operations & _LOOKING_AT_VALUES and (looking := sorted(_checks(concrete.graph))):
             raise CannotExecute("jit", f"it checks values ({', '.join(looking)}), which XLA leaves out")
         self.loop_jit = jit and not any("Conv" in name for name in operations)
 
@@ -94,6 +96,36 @@ def _operations(concrete: Any) -> set[str]:
     graph = concrete.graph.as_graph_def()
     nodes = [graph.node, *(function.node_def for function in graph.library.function)]
     return {node.op for each in nodes for node in each}
+
+
+def _checks(graph: Any) -> set[str]:
+    """The operations by which a step looks at values in the user's own code, and not in Keras's.
+
+    Keras's layers have some of their own (recurrent ones of masks), without which they do the same.
+    """
+    in_functions = {
+        function.signature.name: {node.op for node in function.node_def} & _LOOKING_AT_VALUES
+        for function in graph.as_graph_def().library.function
+    }
+    found: set[str] = set()
+    for operation in graph.get_operations():
+        types = {operation.type} & _LOOKING_AT_VALUES
+        if operation.type in ("If", "StatelessIf"):  # an assertion's own
+            for branch in ("then_branch", "else_branch"):
+                types |= in_functions.get(operation.get_attr(branch).name, set())
+        if types and not _is_keras_own(operation):
+            found |= types
+    return found
+
+
+def _is_keras_own(operation: Any) -> bool:
+    """Whether the innermost call that is not TensorFlow's was Keras's."""
+    packages = [Path(package.__file__).parent for package in (tf, keras)]
+    for frame in reversed(list(operation.traceback or ())):
+        file = Path(frame.filename)
+        if not file.is_relative_to(packages[0]):
+            return file.is_relative_to(packages[1])
+    return True
 
 
 def _check(signature: Any, jit: bool) -> None:

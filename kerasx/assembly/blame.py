@@ -13,6 +13,8 @@ from kerasx.registry import Registration
 
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _CORE = Path(__file__).parent.parent
+# What stands between a user's call of Keras and Keras while a training is traced.
+_SEAMS = _CORE / "parity" / "seams.py"
 
 
 def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxError:
@@ -38,6 +40,8 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
                     f" {one_line(error)} ({file.name}, line {frame.lineno})",
                     details=details,
                 )
+        if file == _SEAMS or file.name == "contextlib.py":
+            continue
         if file.is_relative_to(_CORE):
             break
         if file.is_absolute() and not any(file.is_relative_to(library) for library in _LIBRARIES):
