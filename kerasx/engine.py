@@ -95,6 +95,7 @@ class Engine:
         experiment: Experiment | None = None,
         vary: Mapping[str, Sequence[Any]] | None = None,
         seeds: Sequence[int] = (),
+        traces: str | Path | None = None,
         told: Callable[[str], None] = lambda text: None,
         **values: Any,
     ) -> Comparison:
@@ -103,13 +104,14 @@ class Engine:
         Jit is off unless it is asked for, so that bits can be compared. Nothing is kept.
 
         Args:
-            *names: Each a strategy, the path of an experiment file, a run, a strategy by reference, or
-                `article:N` for a row of the article; or an experiment. None for the experiment's own
+            *names: Each a strategy, the path of an experiment file, a run, a trace, a strategy by reference,
+                or `article:N` for a row of the article; or an experiment. None for the experiment's own
                 strategy, of which there is to be something to vary.
             experiment: What strategies train, all else held equal; None for the defaults.
             vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`: each name
                 stands for as many experiments as there are combinations.
             seeds: To train all of them with, for distributions of results. The verdicts are of the first.
+            traces: A folder in which to keep the traces of the first steps, to be compared with later.
             told: Told what is being done.
             **values: Fields of the experiment to replace, as for `train`; of files and rows too.
 
@@ -127,7 +129,13 @@ class Engine:
         start_tensorflow()
         from kerasx.parity.compare import compare
 
-        return compare(sides, self.registry, seeds, told)
+        return compare(
+            sides,
+            self.registry,
+            seeds=seeds,
+            traces=None if traces is None else Path(traces),
+            told=told,
+        )
 
     def evaluate(
         self, run: str | Path | Run, *, dataset: Any = None, reporter: Reporter | None = None

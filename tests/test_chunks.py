@@ -52,9 +52,20 @@ def taken_apart(chunk: Chunk) -> Epoch:
         tf.TensorSpec([None], tf.float32 if len(part) > 1 else part[0].dtype) for part in chunk.table
     )
     return [
-        [bits_of(leaf) for leaf in batch_of(chunk.table, chunk.numbers[number], specs)]
+        [bits_of(leaf) for leaf in batch_of(chunk.table, chunk.numbers, number, specs)]
         for number in range(chunk.steps)
     ]
+
+
+def capacity_of(chunk: Chunk) -> int:
+    (capacity,) = {int(numbers.shape[0]) for numbers in chunk.numbers}
+    return capacity
+
+
+def rows_of(chunk: Chunk) -> tuple[int, ...]:
+    """Of a batch: how many each of its tensors has."""
+    sizes = tuple(int(numbers.shape[1]) for numbers in chunk.numbers)
+    return sizes if len(sizes) > 1 else sizes * len(chunk.table)
 
 
 def reassembled(made: list[Chunk]) -> Epoch:
@@ -67,10 +78,9 @@ def check(made: list[Chunk], per_call: int) -> None:
         sum(each.steps for each in made[:number]) for number in range(len(made))
     ]
     for chunk in made:
-        assert 1 <= chunk.steps <= chunk.numbers.shape[0]
+        assert 1 <= chunk.steps <= capacity_of(chunk)
         assert chunk.first // per_call == (chunk.first + chunk.steps - 1) // per_call
-    sizes = [int(chunk.numbers.shape[1]) for chunk in made]
-    assert len({int(c.numbers.shape[0]) for c in made if c.numbers.shape[1] == sizes[0]}) == 1
+    assert len({capacity_of(chunk) for chunk in made if rows_of(chunk) == rows_of(made[0])}) == 1
 
 
 def stream(value: Any) -> Stream:
@@ -115,6 +125,18 @@ def of_lengths(*lengths: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_generator(batches, output_signature=specs)
 
 
+def of_graphs(*counts: tuple[int, int]) -> tf.data.Dataset:
+    """Batches of so many nodes, so many edges, and a label for each node."""
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for number, (nodes, edges) in enumerate(counts):
+            yield (X[:nodes] + number, X[:edges, :1] - number), Y[:nodes]
+
+    node, edge = tf.TensorSpec([None, 3], tf.float32), tf.TensorSpec([None, 1], tf.float32)
+    specs = ((node, edge), tf.TensorSpec([None], tf.int64))
+    return tf.data.Dataset.from_generator(batches, output_signature=specs)
+
+
 # --- the batches of an epoch -------------------------------------------------------------------------
 
 
@@ -154,7 +176,7 @@ def test_larger_arrays_are_streamed_to_the_same_batches(
             check(made, per_call)
             assert reassembled(made) == plain(batches, epoch)
             for chunk in made:
-                assert chunk.numbers.shape[0] == 2 or bytes_of(chunk) <= buffer / 3
+                assert capacity_of(chunk) == 2 or bytes_of(chunk) <= buffer / 3
 
 
 def bytes_of(chunk: Chunk) -> int:
@@ -183,7 +205,7 @@ def test_a_pipeline_is_held_a_buffer_at_a_time(size: int, monkeypatch: pytest.Mo
     batches = training_batches(stream(rows_dataset(60, size, drop_remainder=True).repeat(3)), 99, SEED)
     monkeypatch.setattr(module, "BUFFER", 3 * 20 * 5 * 8)
     for chunk in Chunks(batches, 100).epoch(0):
-        assert chunk.numbers.shape[0] == 2 or bytes_of(chunk) <= module.BUFFER / 3
+        assert capacity_of(chunk) == 2 or bytes_of(chunk) <= module.BUFFER / 3
 
 
 def test_a_pipeline_of_large_batches_is_held_a_buffer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +244,22 @@ def test_batches_of_changing_sizes_and_an_unknown_number(lengths: list[int], per
     made = list(Chunks(batches, per_call).epoch(0))
     check(made, per_call)
     assert reassembled(made) == plain(batches, 0)
-    assert [int(chunk.numbers.shape[1]) for chunk in made for _ in range(chunk.steps)] == lengths
+    assert [rows_of(chunk) for chunk in made for _ in range(chunk.steps)] == [(n, n) for n in lengths]
+
+
+@settings(max_examples=8)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5)), min_size=1, max_size=12), PER_CALL)
+@example([(4, 2)] * 5, 3)
+@example([(2, 4), (2, 4), (2, 3), (2, 4), (1, 4), (1, 4)], 4)  # either changes while the other does not
+@example([(3, 0), (3, 0), (3, 2)], 4)  # a graph without edges
+def test_tensors_of_a_batch_may_differ_in_their_first_axis(
+    counts: list[tuple[int, int]], per_call: int
+) -> None:
+    batches = training_batches(stream(of_graphs(*counts)), 4, SEED)
+    made = list(Chunks(batches, per_call).epoch(0))
+    check(made, per_call)
+    assert reassembled(made) == plain(batches, 0)
+    assert [rows_of(chunk) for chunk in made for _ in range(chunk.steps)] == [(n, e, n) for n, e in counts]
 
 
 def test_batches_whose_other_axes_change() -> None:
@@ -256,7 +293,7 @@ def test_text_is_in_chunks_too() -> None:
 
 
 def _words(chunk: Chunk, number: int) -> list[str]:
-    return [text.decode() for text in tf.gather(chunk.table[0][0], chunk.numbers[number]).numpy()]
+    return [text.decode() for text in tf.gather(chunk.table[0][0], chunk.numbers[0][number]).numpy()]
 
 
 def test_images_are_kept_as_codes_and_come_out_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +323,7 @@ def test_every_shape_of_arrays_is_known_beforehand(
 
 def shapes(chunk: Chunk) -> tuple[Any, ...]:
     table = [(str(each.dtype), tuple(each.shape)) for part in chunk.table for each in part]
-    return (tuple(chunk.numbers.shape), *table)
+    return (*(tuple(numbers.shape) for numbers in chunk.numbers), *table)
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------
@@ -399,6 +436,38 @@ def growing() -> tf.data.Dataset:
     return tf.data.Dataset.from_generator(batches, output_signature=specs)
 
 
+class Graphs(keras.Model):
+    """Adds to each node the mean of all edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, inputs: Any) -> Any:
+        nodes, edges = inputs
+        return self.dense(nodes + keras.ops.mean(edges, axis=0, keepdims=True))
+
+
+NODES = GENERATOR.normal(size=(10, 32, 8)).astype("float32")
+LABELS = (NODES[..., :1] > 0).astype("float32")
+
+
+def four_edges() -> tf.data.Dataset:
+    """As many nodes and as many edges in all batches, which says so."""
+    return tf.data.Dataset.from_tensor_slices(((NODES, NODES[:, 8:12] * 2), LABELS))
+
+
+class Edges(keras.utils.PyDataset):
+    """Of each batch another number."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        edges = np.random.default_rng(index).normal(size=(20 + index % 3 * 10, 8)).astype("float32")
+        return (NODES[index], edges), LABELS[index]
+
+
 def outcome(run: kerasx.Run) -> tuple[Any, ...]:
     return run.weights_digest, run.history, run.evaluation, run.steps
 
@@ -429,3 +498,15 @@ def test_a_pipeline_trains_compiled_to_the_bits_of_graph(tmp_path: Path) -> None
     expected = outcome(train(tmp_path, made, execution="graph", jit=True))
     run = train(tmp_path, made, jit=True)
     assert (run.execution, run.jit, outcome(run)) == ("fused", True, expected)
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["no jit", "jit"])
+@pytest.mark.parametrize("data", [four_edges, Edges])
+def test_nodes_and_edges_train_to_the_bits_of_graph(
+    data: Callable[[], Any], jit: bool, tmp_path: Path
+) -> None:
+    values: dict[str, Any] = {"model": Graphs, "loss": "mse", "epochs": 2, "jit": jit}
+    expected = outcome(train(tmp_path, data, execution="graph", **values))
+    for strategy in STRATEGIES:
+        run = train(tmp_path, data, strategy=strategy, **values)
+        assert (run.execution, run.jit, outcome(run)) == ("fused", jit, expected), strategy

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kerasx.data import codes
-from kerasx.data.codes import Codes, as_codes
+from kerasx.data.codes import Codes, as_codes, forget_ready, make_ready
 from kerasx.startup import start_tensorflow
 
 start_tensorflow()
@@ -219,6 +219,57 @@ def test_small_arrays_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> N
     assert as_codes(array) is not None
 
 
+def test_codes_of_an_array_that_was_changed_are_those_of_its_new_values() -> None:
+    """Also where it is read-only whenever they are asked for."""
+    array = np.tile(np.arange(8, dtype="float32"), (3, 1)).copy()
+    view = array[:]
+    for change in (0, 1, 2):
+        view[change] = view[change, ::-1]
+        array.flags.writeable = False
+        found = as_codes(array)
+        assert found is not None
+        assert is_exact(found, array), change
+        array.flags.writeable = True
+
+
+def test_codes_that_were_made_beforehand_are_used_once() -> None:
+    array = np.tile(np.arange(8, dtype="float32"), (3, 1)).copy()
+    array.flags.writeable = False
+    make_ready(array)
+    ready, again = as_codes(array), as_codes(array)
+    assert ready is not None
+    assert again is not None
+    assert ready is not again
+    assert is_exact(ready, array)
+    assert is_exact(again, array)
+    array.flags.writeable = True
+    array *= 2
+    changed = as_codes(array)
+    assert changed is not None
+    assert is_exact(changed, array)
+
+
+def test_codes_that_were_made_beforehand_can_be_forgotten() -> None:
+    array = np.tile(np.arange(8, dtype="float32"), (3, 1)).copy()
+    array.flags.writeable = False
+    make_ready(array)
+    forget_ready()
+    array.flags.writeable = True
+    array[0] = 7
+    found = as_codes(array)
+    assert found is not None
+    assert is_exact(found, array)
+
+
+def test_codes_of_an_array_that_is_gone_are_not_those_of_one_in_its_place() -> None:
+    """At whose address another array may be made."""
+    for number in range(50):
+        made = np.full((3, 8), number, "float32") + np.arange(8, dtype="float32")
+        assert is_never_wrong(made), number
+        make_ready(made)
+        del made
+
+
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
 def test_tensorflow_divides_bytes_to_other_bits_than_numpy(jit: bool) -> None:
     """Why codes come with values and perhaps a factor: plain arithmetic would not give the bits back."""
@@ -227,7 +278,7 @@ def test_tensorflow_divides_bytes_to_other_bits_than_numpy(jit: bool) -> None:
         return tf.cast(numbers, tf.float32) / 255.0
 
     def taken(table: Any, rows: tf.Tensor) -> tf.Tensor:
-        return batch_of(table, rows, tf.TensorSpec([None], tf.float32))
+        return batch_of(table, (rows[tf.newaxis],), 0, tf.TensorSpec([None], tf.float32))
 
     expected = BYTES.astype("float32") / np.float32(255)
     divided = tf.function(scaled, jit_compile=jit)(tf.constant(BYTES)).numpy()

@@ -584,6 +584,229 @@ def test_several_devices_are_a_graph(tmp_path: Path) -> None:
     assert "fused" in second
 
 
+def printing_step(model: keras.Model, batch: Any) -> Any:
+    tf.print("a batch", output_stream="file:///dev/null")
+    return kerasx.train_step(model, batch)
+
+
+def test_the_note_on_a_fallback_names_the_operation_shortly(tmp_path: Path) -> None:
+    """Also where no shape is known before the first batch, and XLA refuses the step in other words."""
+    for dataset in (unvalidated, varying):
+        strategy = with_step("custom-step", printing_step)
+        run = train(tmp_path, dataset=dataset, strategy=strategy, execution=None, jit=None, epochs=1)
+        assert (run.execution, run.jit) == ("fused", False)
+        (note,) = notes_on(run, "XLA")
+        assert "PrintV2" in note
+        assert len(note) < 160
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_optimizer_of_the_user_stays_the_models_after_a_fallback(strategy: str, tmp_path: Path) -> None:
+    optimizer = keras.optimizers.Adam(0.01)
+    model = linear()
+    model.compile(optimizer, crossentropy())
+    step = with_step(strategy, printing_step)
+    values = {**BROUGHT, "dataset": unvalidated(), "strategy": step, "execution": None, "jit": None}
+    run = train(tmp_path, model=model, **values)
+    assert (run.execution, run.jit) == ("fused", False)
+    assert model.optimizer is optimizer
+    assert run.model.optimizer is optimizer
+    assert int(optimizer.iterations) == run.steps == 10
+    train(tmp_path, model=model, **values)
+    assert int(optimizer.iterations) == 20
+
+
+@pytest.mark.parametrize("step", ["printing_step", "looking_step"])
+def test_a_rate_set_on_the_optimizer_of_the_user_acts_after_a_fallback(step: str, tmp_path: Path) -> None:
+    """By a callback that holds the object, and knows nothing of the model's."""
+    optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
+    model = linear()
+    model.compile(optimizer, crossentropy())
+    before = kerasx.weights_digest(model)
+
+    class Still(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            optimizer.learning_rate = 0.0
+
+    run = train(
+        tmp_path,
+        model=model,
+        dataset=unvalidated(),
+        strategy=with_step("custom-step", globals()[step]),
+        execution=None,
+        jit=None,
+        callbacks=[Still()],
+        **BROUGHT,
+    )
+    assert (run.execution, run.jit) != ("fused", True)
+    assert run.steps == 10
+    assert run.weights_digest == before
+
+
+class Unwritten(keras.optimizers.schedules.LearningRateSchedule):
+    """Without a `get_config`."""
+
+    def __call__(self, step: Any) -> Any:
+        return 0.1 / (1 + keras.ops.cast(step, "float32"))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_schedule_that_cannot_be_written_down_is_kept_in_a_fallback(strategy: str, tmp_path: Path) -> None:
+    def scheduled() -> keras.Model:
+        model = linear()
+        model.compile(keras.optimizers.SGD(Unwritten()), crossentropy())
+        return model
+
+    values = {
+        **BROUGHT,
+        "model": scheduled,
+        "dataset": unvalidated(),
+        "strategy": with_step(strategy, printing_step),
+    }
+    run = train(tmp_path, **values, execution=None, jit=None)
+    assert (run.execution, run.jit) == ("fused", False)
+    assert outcome(run) == outcome(train(tmp_path, **values, execution="graph"))
+
+
+class OwnOptimizer(keras.Model):
+    """Trained by an optimizer of its own, which the first step builds; then the step looks at a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+        self.own_optimizer = keras.optimizers.Adam(0.01)
+        self.mean = keras.metrics.Mean(name="own_loss")
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self.mean]
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self(x)[:, 0] - tf.cast(y, tf.float32)) ** 2)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.own_optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.mean.update_state(loss)
+        return {"own_loss": self.mean.result(), "seen": float(loss)}
+
+
+@pytest.mark.parametrize("form", ["a function", "an object"])
+def test_a_model_with_an_optimizer_of_its_own_falls_back_to_eager_unharmed(form: str, tmp_path: Path) -> None:
+    def trained(**values: Any) -> kerasx.Run:
+        keras.utils.set_random_seed(SEED)
+        model = OwnOptimizer()
+        if form == "an object":
+            model(X[:1])
+        return train(
+            tmp_path,
+            model=OwnOptimizer if form == "a function" else model,
+            dataset=unvalidated(),
+            loss="mse",
+            **values,
+        )
+
+    run = trained(execution=None, jit=None)
+    assert run.execution == "eager"
+    assert outcome(run) == outcome(trained(execution="eager"))
+    assert int(run.model.own_optimizer.iterations) == run.steps == 10
+
+
+def late_looking_step(model: keras.Model, batch: Any) -> Any:
+    """After the metrics were computed, whose states it has made."""
+    x, y = batch
+    with tf.GradientTape() as tape:
+        y_pred = model(x, training=True)
+        loss = model.compute_loss(x, y, y_pred)
+    model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+    logs = model.compute_metrics(x, y, y_pred)
+    return {**logs, "seen": float(loss)}
+
+
+@pytest.mark.parametrize("form", ["named", "compiled"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_step_that_looks_at_a_value_at_its_end_trains_as_eagerly_as_asked_for(
+    strategy: str, form: str, tmp_path: Path
+) -> None:
+    """What the trace left behind of optimizers and metrics is used as if it were new."""
+    names = ["accuracy", "SparseTopKCategoricalAccuracy"]
+
+    def whole() -> keras.Model:
+        model = linear()
+        model.compile(keras.optimizers.Adam(0.01), crossentropy(), metrics=names)
+        return model
+
+    values = {"dataset": unvalidated(), "strategy": with_step(strategy, late_looking_step)}
+    if form == "compiled":
+        values |= {**BROUGHT, "model": whole}
+    else:
+        values |= {"optimizer": "adam", "metrics": names}
+    run = train(tmp_path, **values, execution=None, jit=None)
+    assert run.execution == "eager"
+    assert outcome(run) == outcome(train(tmp_path, **values, execution="eager"))
+
+
+def measuring() -> Any:
+    """A step that makes a metric when it is first called, and looks at its result."""
+    made: list[keras.metrics.Metric] = []
+
+    def measuring_step(model: keras.Model, batch: Any) -> Any:
+        logs = kerasx.train_step(model, batch)
+        if not made:
+            made.append(keras.metrics.Mean())
+        made[0].update_state(logs["loss"])
+        return {**logs, "mean": float(made[0].result())}
+
+    return measuring_step
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_metric_that_a_step_makes_counts_from_nothing_after_a_fallback(
+    strategy: str, tmp_path: Path
+) -> None:
+    run = train(tmp_path, strategy=with_step(strategy, measuring()), execution=None, jit=None)
+    assert run.execution == "eager"
+    eager = train(tmp_path, strategy=with_step(strategy, measuring()), execution="eager")
+    assert outcome(run) == outcome(eager)
+    assert run.history["mean"][1] != run.history["loss"][1]
+
+
+def asserting_step(model: keras.Model, batch: Any) -> Any:
+    tf.debugging.assert_less(tf.reduce_max(batch[0]), 50.0)
+    return kerasx.train_step(model, batch)
+
+
+def checking_step(model: keras.Model, batch: Any) -> Any:
+    checked = tf.debugging.check_numerics(batch[0], "not a number")
+    return kerasx.train_step(model, (checked, *batch[1:]))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "step", "wrong"),
+    [("custom-step", asserting_step, 99.0), ("gradient-tape", checking_step, np.nan)],
+    ids=["assert_less", "check_numerics"],
+)
+def test_checks_that_xla_would_leave_out_are_kept(
+    strategy: str, step: Any, wrong: float, tmp_path: Path
+) -> None:
+    x = X[:ROWS].copy()
+    values: dict[str, Any] = {"dataset": (x, Y[:ROWS]), "strategy": with_step(strategy, step)}
+    run = train(tmp_path, **values, execution=None, jit=None)
+    assert (run.execution, run.jit) == ("fused", False)
+    (note,) = notes_on(run, "XLA leaves out")
+    assert "execution is fused" in note
+    assert outcome(run) == outcome(train(tmp_path, **values, execution="graph"))
+    for execution in ("fused", None):
+        with pytest.raises(kerasx.UsageError, match="leave --jit out"):
+            train(tmp_path, **values, execution=execution, jit=True)
+    x[7, 2] = wrong
+    with pytest.raises(kerasx.UsageError, match="Training failed"):
+        train(tmp_path, **values, execution=None, jit=None)
+
+
 # --- the model is left as it was ---------------------------------------------------------------------
 
 

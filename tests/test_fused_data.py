@@ -16,10 +16,10 @@ start_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from kerasx.data import chunks  # noqa: E402
+from kerasx.data import chunks, codes  # noqa: E402
 from kerasx.data.batches import training_batches, validation_batches  # noqa: E402
 from kerasx.data.chunks import Chunks  # noqa: E402
-from kerasx.data.streams import as_stream  # noqa: E402
+from kerasx.data.streams import Stream, as_stream  # noqa: E402
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(70, 6, 6, 1).astype("float32")
@@ -172,3 +172,56 @@ def test_a_recorded_fused_run_can_be_trained_as_a_graph(tmp_path: Path) -> None:
     again = train(tmp_path, execution="graph", jit=False, steps_per_call=None)
     changed = recorded.with_values(execution="graph", jit=False, dataset=(X, Y), model=flat)
     assert kerasx.Engine(runs=tmp_path).train(changed).weights_digest == again.weights_digest
+
+
+class Scaled(keras.Model):
+    """Of rows and of one number for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(3, "softmax")
+
+    def call(self, inputs: Any) -> Any:
+        rows, scale = inputs
+        return self.dense(self.flatten(rows) * scale)
+
+
+def scaled_rows() -> Stream:
+    scales = np.linspace(0.5, 1, 10, dtype="float32")
+    batches = tf.data.Dataset.from_tensor_slices(((X.reshape(10, 7, 6, 6, 1), scales), Y.reshape(10, 7)))
+    return Stream(batches, batches.element_spec, 10)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_batch_with_a_number_that_has_no_rows_is_executed_as_a_graph(strategy: str, tmp_path: Path) -> None:
+    values: dict[str, Any] = {"model": Scaled, "dataset": scaled_rows, "strategy": strategy}
+    run = train(tmp_path, **values)
+    assert run.execution == "graph"
+    (note,) = (note for note in run.notes if "the execution is graph" in note)
+    assert "no rows" in note
+    graph = train(tmp_path, **values, execution="graph")
+    assert (run.weights_digest, run.history) == (graph.weights_digest, graph.history)
+    with pytest.raises(kerasx.UsageError, match="--execution graph"):
+        train(tmp_path, **values, execution="fused")
+
+
+@pytest.mark.parametrize("by", ["itself", "a view"])
+def test_an_array_that_was_changed_between_two_runs_is_trained_as_it_is_now(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read-only in both: whether an array can be written to says nothing of what was done meanwhile."""
+    monkeypatch.setattr(codes, "WORTHWHILE", 0)
+    images = (RANDOM.randint(256, size=X.shape) / 255).astype("float32")
+    view = images[:]
+    values: dict[str, Any] = {"dataset": (images, Y), "strategy": "gradient-tape", "jit": False}
+    images.flags.writeable = False
+    first = train(tmp_path, **values, execution="fused")
+    if by == "itself":
+        images.flags.writeable = True
+        images[:35] = 1 - images[:35]
+        images.flags.writeable = False
+    else:
+        view[:35] = 1 - view[:35]
+    second = train(tmp_path, **values, execution="fused")
+    assert second.weights_digest != first.weights_digest
+    assert second.weights_digest == train(tmp_path, **values, execution="graph").weights_digest

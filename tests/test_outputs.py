@@ -328,6 +328,16 @@ def test_a_run_can_be_evaluated(kept: kerasx.Run) -> None:
     assert engine.evaluate(kept, dataset=weighted_rows()) == kept.evaluation
 
 
+@pytest.mark.parametrize("strategy", ["compiled-fit", "custom-step", "gradient-tape"])
+def test_training_rows_alone_are_evaluated_in_their_order(strategy: str, tmp_path: Path) -> None:
+    """What Keras reports of each output depends on it, where the last batch is short."""
+    losses = [f"{__file__}:crossentropy", "mse"]
+    run = train(tmp_path, model=as_list, dataset=listed_rows(), loss=losses, strategy=strategy)
+    expected = run.model.evaluate(X, [DIGIT, SIZE], batch_size=BATCH, verbose=0, return_dict=True)
+    assert set(expected) >= {"loss", "digit_loss", "size_loss"}
+    assert kerasx.Engine(runs=tmp_path).evaluate(run, dataset=listed_rows()) == expected
+
+
 def test_the_command_line_sets_one_loss_of_several(kept: kerasx.Run, tmp_path: Path) -> None:
     from kerasx.cli.app import build_app
 

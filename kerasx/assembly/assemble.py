@@ -21,6 +21,7 @@ from kerasx.assembly.outputs import outputs_of
 from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
 from kerasx.component import Component
 from kerasx.data.batches import training_batches, validation_batches
+from kerasx.data.codes import forget_ready
 from kerasx.data.dataset import Dataset, as_dataset
 from kerasx.data.labels import class_weighted, one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
@@ -103,6 +104,8 @@ def assemble(
         UsageError: Something in the experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
+    if resolver.ahead is None:
+        forget_ready()  # codes of what another run loaded ahead
     with distribution_scope(experiment.devices):
         return _assemble(experiment, resolver, adjust or (lambda task: None), trains)
 

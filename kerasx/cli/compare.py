@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,8 +21,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="A B ...",
-            help="Each a strategy, an experiment file, a run, article:N for a row of the article, or a"
-            " strategy by reference.",
+            help="Each a strategy, an experiment file, a run, a trace, article:N for a row of the article,"
+            " or a strategy by reference.",
             show_default=False,
         ),
     ] = None,
@@ -43,6 +44,10 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    save_traces: Annotated[
+        Path | None,
+        typer.Option("--save-traces", help="Keep traces of the first steps in a folder.", show_default=False),
+    ] = None,
     runs: Runs = "runs",
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
@@ -56,7 +61,12 @@ def compare(
     engine = Engine(runs=runs)
     told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
     result = engine.compare(
-        *(names or []), experiment=experiment, vary=_varied(vary or []), seeds=_seeds(seeds), told=told
+        *(names or []),
+        experiment=experiment,
+        vary=_varied(vary or []),
+        seeds=_seeds(seeds),
+        traces=save_traces,
+        told=told,
     )
     if json:
         print_json(result.to_dict())
@@ -99,7 +109,7 @@ def _show(result: Any) -> None:
             f"{side.seconds:.1f}",
             *(shown_value(side.evaluation.get(name)) for name in names),
             curve(side.history.get("loss", [])),
-            side.weights_digest[:12],
+            (side.weights_digest or "-")[:12],
         )
     out.print(shown)
     for pair in result.pairs:

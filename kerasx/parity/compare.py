@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from kerasx.experiment import Experiment
 from kerasx.parity.distributions import distributions
 from kerasx.parity.judge import RANDOM_NUMBERS, Difference, Envelope, differences, measure
 from kerasx.parity.lockstep import Disturbance, ModelDisturbance, Steps, end_trace, take_steps
+from kerasx.parity.records import Trace
 from kerasx.parity.result import Comparison, Pair, Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
+from kerasx.parity.storage import load_trace, save_trace
 from kerasx.parity.training import recorded_side, train_side
 from kerasx.parity.verdict import judged
 from kerasx.registry import Registry
@@ -25,11 +28,18 @@ from kerasx.registry import Registry
 REPETITIONS = 4
 
 
+_TRACES_ALONE = "a trace holds first steps alone: nothing was trained to the end"
+
 Told = Callable[[str], None]
 
 
 def compare(
-    sides: Sequence[Named], registry: Registry, seeds: Sequence[int] = (), told: Told = lambda text: None
+    sides: Sequence[Named],
+    registry: Registry,
+    *,
+    seeds: Sequence[int] = (),
+    traces: Path | None = None,
+    told: Told = lambda text: None,
 ) -> Comparison:
     """Compare experiments pair by pair.
 
@@ -42,12 +52,15 @@ def compare(
         sides: At least two.
         registry: The engine's plugins.
         seeds: To train all sides with, for distributions of results; the first is that of the comparison.
+        traces: A folder in which to keep the traces of the first steps.
         told: Told what is being done.
 
     Raises:
         UsageError: An experiment names something unknown, does not fit, or its code raises.
         PluginError: A plugin that was asked for fails.
     """
+    if any(side.trace is not None for side in sides):
+        return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
     if seeds:
         sides = [_seeded(side, seeds[0]) for side in sides]
@@ -63,9 +76,11 @@ def compare(
         if pair not in open_pairs
     }
     notes: list[str] = []
+    chosen = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
+    lockstep = Lockstep([sides[each] for each in chosen], registry, told)
+    if traces is not None:
+        notes += lockstep.save(traces)
     if open_pairs:
-        chosen = sorted({each for pair in open_pairs for each in pair})
-        lockstep = Lockstep([sides[each] for each in chosen], registry, told)
         final = Ends(sides, ends, states, registry, told)
         places = {each: place for place, each in enumerate(chosen)}
         for a, b in open_pairs:
@@ -84,6 +99,22 @@ def compare(
             )
         ),
     )
+
+
+def _of_traces(sides: Sequence[Named], registry: Registry, told: Told) -> Comparison:
+    """Compare traces with each other, and experiments with them, whose steps start from the states there."""
+    ordered = sorted(range(len(sides)), key=lambda number: sides[number].trace is None)
+    lockstep = Lockstep([sides[number] for number in ordered], registry, told)
+    places = {number: place for place, number in enumerate(ordered)}
+    ends = [
+        Side(side.name, side.experiment, "eager", jit=False, history={}, evaluation={}, seconds=0.0, steps=0)
+        for side in sides
+    ]
+    verdicts = [
+        judged(ends[a], ends[b], lockstep.pair(places[a], places[b]))
+        for a, b in itertools.combinations(range(len(sides)), 2)
+    ]
+    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, _TRACES_ALONE))
 
 
 def _trained(
@@ -141,12 +172,10 @@ class Lockstep:
     def pair(self, a: int, b: int) -> list[Difference]:
         """The differences of two sides: of their stages where they step differently, or as executed."""
         found: list[Difference] = []
+        if any(side.trace is not None for side in self._sides):
+            return self._found(self._traced(), a, b)
         if not _alike(_eager(self._sides[a].experiment), _eager(self._sides[b].experiment)):
-            if self._stages is None:
-                self._told("tracing the first steps, stage by stage")
-                eager = [replace(side, experiment=_eager(side.experiment)) for side in self._sides]
-                self._stages = self._taken(eager, observes=True)
-            found = self._found(self._stages, a, b)
+            found = self._found(self._traced(), a, b)
             if _decides(found):
                 return found
         if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
@@ -164,6 +193,26 @@ class Lockstep:
                 return [_by_random_numbers(executed, a_has_jit=bool(self._sides[a].experiment.jit))]
         return executed or found
 
+    def save(self, folder: Path) -> list[str]:
+        """Keep the traces of all sides; returns where they are."""
+        taken, noise = self._traced()
+        told = []
+        for side, steps in zip(self._sides, taken, strict=True):
+            path = folder / (re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace")
+            save_trace(path, steps, noise)
+            told.append(f"the trace of {side.name} is {path}")
+        return told
+
+    def _traced(self) -> tuple[list[Steps], Envelope]:
+        if self._stages is None:
+            self._told("tracing the first steps, stage by stage")
+            eager = [
+                side if side.trace is not None else replace(side, experiment=_eager(side.experiment))
+                for side in self._sides
+            ]
+            self._stages = self._taken(eager, observes=True)
+        return self._stages
+
     def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
         steps, noise = taken
         return differences(steps[a].trace, steps[b].trace, noise)
@@ -171,14 +220,28 @@ class Lockstep:
     def _taken(
         self, sides: Sequence[Named], *, observes: bool, draws: bool = True
     ) -> tuple[list[Steps], Envelope]:
-        leader = take_steps(sides[0], self._registry, observes=observes, draws=draws)
+        if sides[0].trace is not None:
+            leader, noise = load_trace(sides[0].trace)
+        else:
+            leader, noise = take_steps(sides[0], self._registry, observes=observes, draws=draws), None
         others = [
-            take_steps(side, self._registry, observes=observes, states=leader.states, draws=draws)
+            load_trace(side.trace)[0]
+            if side.trace is not None
+            else take_steps(side, self._registry, observes=observes, states=leader.states, draws=draws)
             for side in sides[1:]
         ]
-        repeated = [
+        taken = [leader, *others]
+        for steps, side in zip(taken, sides, strict=True):
+            if steps.slipped is not None:
+                self.notes.append(f"{side.name} was not kept in lockstep: {steps.slipped}")
+        if noise is None:
+            noise = measure(leader.trace, self._repeated(sides[0], leader, observes=observes, draws=draws))
+        return taken, noise
+
+    def _repeated(self, side: Named, leader: Steps, *, observes: bool, draws: bool) -> list[Trace]:
+        return [
             take_steps(
-                sides[0],
+                side,
                 self._registry,
                 observes=observes,
                 states=leader.states,
@@ -187,11 +250,6 @@ class Lockstep:
             ).trace
             for number in range(REPETITIONS)
         ]
-        taken = [leader, *others]
-        for steps, side in zip(taken, sides, strict=True):
-            if steps.slipped is not None:
-                self.notes.append(f"{side.name} was not kept in lockstep: {steps.slipped}")
-        return taken, measure(leader.trace, repeated)
 
 
 class Ends:

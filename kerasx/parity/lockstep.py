@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import platform
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -162,7 +164,8 @@ def _take(
             return None
         return states[step] if disturbance is None else disturbance(states[step], step)
 
-    trace, recorder = Trace(name), StepRecorder(model)
+    trace = Trace(name, about=_about(assembly))
+    recorder = StepRecorder(model)
     batches = {"training": task.batches} | (
         {} if task.validation is None else {"evaluation": task.validation}
     )
@@ -181,6 +184,21 @@ def _take(
         watch.slipped = "the strategy tells of no batches"
     trace.steps += end_trace(read_state(model), EPOCHS - 1).steps
     return Steps(trace, watch.states, watch.slipped)
+
+
+def _about(assembly: Assembly) -> dict[str, Any]:
+    """What a trace on another machine has to be read with."""
+    experiment = assembly.experiment
+    return {
+        "kerasx": importlib.metadata.version("kerasx"),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "execution": assembly.task.execution.described,
+        "seed": experiment.seed,
+        "experiment": experiment.to_plain(),
+    }
 
 
 def end_trace(state: FullState, epoch: int = -1) -> Trace:

@@ -26,7 +26,7 @@ class Side:
         evaluation: Results on the validation rows with the final weights.
         seconds: Wall time of the training.
         steps: Training steps taken.
-        weights_digest: As `kerasx.weights_digest`.
+        weights_digest: As `kerasx.weights_digest`; None of a trace.
         state_digest: SHA-256 over the optimizer's variables.
         notes: What was chosen and why.
     """
@@ -39,7 +39,7 @@ class Side:
     evaluation: dict[str, Any]
     seconds: float
     steps: int
-    weights_digest: str
+    weights_digest: str | None = None
     state_digest: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -146,7 +146,7 @@ class Comparison:
                     f"{side.execution}{' jit' if side.jit else ''}",
                     f"{side.seconds:.1f}",
                     *(shown_value(side.evaluation.get(name)) for name in names),
-                    side.weights_digest[:12],
+                    (side.weights_digest or "")[:12],
                 ]
                 for side in self.sides
             ],

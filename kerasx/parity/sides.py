@@ -18,6 +18,8 @@ from kerasx.runs.directory import RunDirectory, find_run, list_runs
 if TYPE_CHECKING:
     from kerasx.assembly.resolve import Resolver
 
+# The file that makes a folder a trace: see `parity.storage`.
+TRACE = "trace.json"
 ARTICLE = re.compile(r"article:(\d+)")
 
 
@@ -29,11 +31,13 @@ class Named:
         name: What it is called in what is shown.
         experiment: With jit settled: off unless it was asked for.
         run: The finished run that it is of; None where it is yet to be trained.
+        trace: The folder of the trace that it is; its experiment is then that of nobody.
     """
 
     name: str
     experiment: Experiment = field(repr=False)
     run: RunDirectory | None = None
+    trace: Path | None = None
 
     def resolver(self, registry: Registry) -> Resolver:
         """What finds the experiment's parts, with the user's code freshly loaded."""
@@ -52,8 +56,9 @@ def sides_of(
     """The experiments that names stand for.
 
     Args:
-        names: Each a strategy, an experiment file, a run, or a strategy by reference, tried in this order; or
-            `article:N`, a row of the article; or an experiment. None at all for the base's own strategy.
+        names: Each a strategy, an experiment file, a run, a trace, or a strategy by reference, tried in this
+            order; or `article:N`, a row of the article; or an experiment. None at all for the base's own
+            strategy.
         base: What strategies train; what is set in it goes before what files and rows say.
         registry: The engine's plugins.
         runs: The folder of run directories.
@@ -102,11 +107,13 @@ def _side(name: str | Experiment, base: Experiment, registry: Registry, runs: Pa
     ):
         run = find_run(name, runs)
         return Named(run.name, run.experiment.with_values(**set_in_base), None if set_in_base else run)
+    if (Path(name) / TRACE).is_file():
+        return Named(name, base, trace=Path(name))
     if is_reference(name):
         return Named(name, base.with_values(strategy=name))
     strategies = [each.spec.name for each in registry.registrations("strategy")]
     raise UsageError(
-        f"`{name}` is no strategy, experiment file, run or reference."
+        f"`{name}` is no strategy, experiment file, run, trace or reference."
         f" {suggestion(name, [*strategies, *known], what='strategies and runs')}"
     )
 

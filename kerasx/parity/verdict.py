@@ -23,6 +23,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
         b: The other.
         found: Differences of their first steps, in order.
     """
+    if not found and a.weights_digest is None:
+        return Pair(a.name, b.name, "identical", said="The same bits in the steps that were traced.")
     beyond = [each for each in found if each.beyond]
     deciding = [each for each in beyond if each.decides]
     if not deciding:

@@ -1,0 +1,181 @@
+"""Traces on disk: a folder of a JSON file and an npz file, without pickles and of bounded size."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.errors import UsageError, one_line
+from kerasx.parity.judge import Envelope
+from kerasx.parity.lockstep import Steps
+from kerasx.parity.records import Array, Record, Reduced, StepTrace, Trace, reduced
+from kerasx.parity.sides import TRACE
+from kerasx.parity.state import FullState
+from kerasx.runs.files import to_json
+
+ARRAYS = "arrays.npz"
+FORMAT = 1
+# Arrays are kept whole, the smallest first, until they have so many bytes together.
+MOST_BYTES = 256 * 2**20
+
+
+def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
+    """Write a trace into a new folder.
+
+    Args:
+        path: The folder; it must not exist.
+        steps: What was observed, and the states that the steps started from.
+        noise: As it was measured beside them.
+
+    Raises:
+        UsageError: The folder exists, or cannot be made.
+    """
+    if path.exists():
+        raise UsageError(f"`{path}` exists: no trace is overwritten.")
+    kept = _Arrays(_bound(steps))
+    described = {
+        "format": FORMAT,
+        "name": steps.trace.name,
+        "about": dict(steps.trace.about),
+        "slipped": steps.slipped,
+        "steps": [
+            {
+                "epoch": step.epoch,
+                "step": step.step,
+                "kind": step.kind,
+                "records": [
+                    [quantity, record.stage, record.role, kept.described(record.value)]
+                    for quantity, record in step.records.items()
+                ],
+            }
+            for step in steps.trace.steps
+        ],
+        "states": [
+            {
+                "names": list(state.names),
+                "own": state.own,
+                "values": [kept.described(value) for value in state.values],
+            }
+            for state in steps.states
+        ],
+        "noise": [[kind, quantity, value] for (kind, quantity), value in noise.items()],
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".tmp-"))
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be written: {error.strerror}.") from error
+    try:
+        np.savez_compressed(str(folder / ARRAYS), allow_pickle=False, **kept.arrays)
+        (folder / TRACE).write_text(to_json(described), encoding="utf-8")
+        folder.chmod(0o755)
+        folder.rename(path)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"`{path}` cannot be written: {error.strerror}.") from error
+
+
+def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
+    """Read a trace.
+
+    Returns:
+        What was observed, and the noise that was measured beside it.
+
+    Raises:
+        UsageError: The folder is no trace, of another format, or damaged.
+    """
+    try:
+        described = json.loads((path / TRACE).read_text(encoding="utf-8"))
+        if described.get("format") != FORMAT:
+            raise UsageError(
+                f"`{path}` is a trace of format {described.get('format')}, and this kerasx reads {FORMAT}."
+            )
+        with np.load(path / ARRAYS, allow_pickle=False) as arrays:
+            loaded = {name: arrays[name] for name in arrays.files}
+        steps = [
+            StepTrace(
+                each["epoch"],
+                each["step"],
+                each["kind"],
+                {
+                    quantity: Record(stage, _value(value, loaded), role)
+                    for quantity, stage, role, value in each["records"]
+                },
+            )
+            for each in described["steps"]
+        ]
+        states = []
+        for state in described["states"]:
+            values = [_value(value, loaded) for value in state["values"]]
+            if any(isinstance(value, Reduced | str) for value in values):
+                break  # a state that is not whole cannot be set
+            states.append(FullState(tuple(state["names"]), tuple(values), state["own"]))
+        trace = Trace(described["name"], steps, described["about"])
+        noise = {
+            (kind, quantity): float("nan" if v is None else v) for kind, quantity, v in described["noise"]
+        }
+        return Steps(trace, states, described["slipped"]), noise
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a damaged file makes json and NumPy raise
+        raise UsageError(f"The trace `{path}` is damaged: {one_line(error)}") from error
+
+
+class _Arrays:
+    """The arrays of a trace by name; those with the same bytes are kept once."""
+
+    def __init__(self, largest: int) -> None:
+        self.arrays: dict[str, Array] = {}
+        self._largest = largest
+        self._names: dict[tuple[str, str, tuple[int, ...]], str] = {}
+
+    def described(self, value: Any) -> Any:
+        """What stands for a value in JSON."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Reduced):
+            return vars(value)
+        small = reduced(value)
+        if value.nbytes > self._largest:
+            return vars(small)
+        key = (small.digest, small.dtype, small.shape)
+        if key not in self._names:
+            self._names[key] = f"a{len(self._names)}"
+            # NumPy's format knows no bfloat16 and its like: their bytes are kept.
+            plain = value if value.dtype.kind in "biufcU" else value.view(f"u{value.dtype.itemsize}")
+            self.arrays[self._names[key]] = plain
+        return {"array": self._names[key], "dtype": small.dtype}
+
+
+def _value(described: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(described, str):
+        return described
+    if "array" not in described:
+        return Reduced(**{**described, "shape": tuple(described["shape"])})
+    array = arrays[described["array"]]
+    if array.dtype.name == described["dtype"] or array.dtype.kind == "U":
+        return array
+    return array.view(keras.ops.convert_to_numpy(keras.ops.zeros((), described["dtype"])).dtype)
+
+
+def _number(value: float | None) -> float:
+    return math.inf if value is None else value  # JSON knows no infinity
+
+
+def _bound(steps: Steps) -> int:
+    """The size of the largest arrays that can be kept whole."""
+    values = [record.value for step in steps.trace.steps for record in step.records.values()]
+    values += [value for state in steps.states for value in state.values]
+    total = 0
+    for size in sorted(value.nbytes for value in values if isinstance(value, np.ndarray)):
+        total += size
+        if total > MOST_BYTES:
+            return size - 1
+    return MOST_BYTES
