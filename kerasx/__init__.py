@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from kerasx.digest import weights_digest
     from kerasx.engine import Engine
     from kerasx.experiment import Experiment
+    from kerasx.parity.judge import Difference
+    from kerasx.parity.result import Comparison, Pair, Side
     from kerasx.runs.result import DryRun, Run
     from kerasx.training.binding import BoundStep, Call
     from kerasx.training.execution import CannotExecute, Execution
@@ -65,9 +67,11 @@ __all__ = [
     "CannotExecute",
     "Capabilities",
     "CommandSpec",
+    "Comparison",
     "Component",
     "Dataset",
     "DatasetSpec",
+    "Difference",
     "DryRun",
     "Engine",
     "Execution",
@@ -80,8 +84,10 @@ __all__ = [
     "MetricSpec",
     "ModelSpec",
     "NonFiniteError",
+    "Pair",
     "PluginError",
     "Run",
+    "Side",
     "Signature",
     "Step",
     "StepOptions",
@@ -117,6 +123,8 @@ _HOMES = {
     "kerasx.engine": ("Engine",),
     "kerasx.component": ("Component",),
     "kerasx.experiment": ("Experiment",),
+    "kerasx.parity.judge": ("Difference",),
+    "kerasx.parity.result": ("Comparison", "Pair", "Side"),
     "kerasx.runs.result": ("DryRun", "Run"),
     "kerasx.training.binding": ("BoundStep", "Call"),
     "kerasx.training.execution": ("CannotExecute", "Execution"),

@@ -91,7 +91,7 @@ class Engine:
 
     def compare(
         self,
-        *names: str | Experiment,
+        *names: Any,
         experiment: Experiment | None = None,
         vary: Mapping[str, Sequence[Any]] | None = None,
         seeds: Sequence[int] = (),
@@ -105,8 +105,8 @@ class Engine:
 
         Args:
             *names: Each a strategy, the path of an experiment file, a run, a trace, a strategy by reference,
-                or `article:N` for a row of the article; or an experiment. None for the experiment's own
-                strategy, of which there is to be something to vary.
+                or `article:N` for a row of the article; or an experiment; or a step, loop or strategy as an
+                object. None for the experiment's own strategy, of which there is to be something to vary.
             experiment: What strategies train, all else held equal; None for the defaults.
             vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`: each name
                 stands for as many experiments as there are combinations.

@@ -73,27 +73,6 @@ class Difference:
 Envelope = Mapping[tuple[str, str], float]
 
 
-def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float]:
-    """The noise of each quantity: how far disturbed repetitions of one side come from it.
-
-    Returns:
-        By kind of step and quantity, the largest absolute difference of all steps and repetitions.
-    """
-    noise: dict[tuple[str, str], float] = {}
-    for other in others:
-        for ours, theirs in zip(base.steps, other.steps, strict=False):
-            for quantity, record in ours.records.items():
-                against = theirs.records.get(quantity)
-                if against is None or isinstance(record.value, str | Reduced):
-                    continue
-                if isinstance(against.value, str | Reduced) or against.value.shape != record.value.shape:
-                    continue
-                size = _largest(_distance(record.value, against.value))
-                key = (ours.kind, quantity)
-                noise[key] = max(noise.get(key, 0.0), size)
-    return noise
-
-
 def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Difference]:
     """All quantities that differ, in the order of steps and, within a step, of stages.
 
@@ -220,6 +199,11 @@ def _distance(a: Array, b: Array) -> Array:
     return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
 
 
+def farthest(a: Array, b: Array) -> float:
+    """The largest absolute difference between two arrays of one shape."""
+    return _largest(_distance(a, b))
+
+
 def _largest(values: Array) -> float:
     return float(np.max(np.abs(values))) if values.size else 0.0
 
@@ -259,3 +243,8 @@ def _ratio(a: Array, b: Array) -> float | None:
     if middle == 0.0 or np.max(np.abs(factors - middle)) > 1e-3 * abs(middle):
         return None
     return middle
+
+
+def decides(found: Iterable[Difference]) -> bool:
+    """Whether two sides with these differences do or report something else."""
+    return any(each.beyond and each.decides for each in found)

@@ -1,232 +1,182 @@
-"""Takes the first steps of one training, each from a given state, and traces them."""
+"""Keeps several trainings in lockstep over their first steps, and says in what they differ."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-import platform
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-import tensorflow as tf
+from pydantic import BaseModel
 
-from kerasx.assembly.assemble import Assembly, assemble
-from kerasx.assembly.blame import training_error
-from kerasx.assembly.isolation import isolated
-from kerasx.data.sample import sample
-from kerasx.errors import KerasxError
-from kerasx.parity.recorder import StepRecorder
-from kerasx.parity.records import StepTrace, Trace
-from kerasx.parity.seams import observed
+from kerasx.assembly.choose import choose_strategy
+from kerasx.experiment import Experiment
+from kerasx.parity.first_steps import Steps, take_steps
+from kerasx.parity.judge import RANDOM_NUMBERS, Difference, Envelope, decides, differences
+from kerasx.parity.noise import Disturbance, measure
+from kerasx.parity.records import Trace
 from kerasx.parity.sides import Named
-from kerasx.parity.state import FullState, is_seed, read_state, set_state
-from kerasx.parity.watch import Watch, WatchedBatches
+from kerasx.parity.storage import load_trace, save_trace
 from kerasx.registry import Registry
-from kerasx.training.adapters import LoopStrategy
-from kerasx.training.task import TrainingTask
 
-# Of each of so many epochs so many steps and the last one, which may be short.
-EPOCHS, STEPS = 2, 3
+# How often the noise of one side is measured: once undisturbed, then with weights moved by one unit.
+REPETITIONS = 4
 
-
-@dataclass(frozen=True)
-class Steps:
-    """The first steps of one side.
-
-    Attributes:
-        trace: What was observed of them.
-        states: What each of them started from.
-        slipped: Why they could not be kept in lockstep; None where they were.
-    """
-
-    trace: Trace
-    states: list[FullState]
-    slipped: str | None
+Told = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Disturbance:
-    """Moves every weight by one unit in its last place, up or down, before each step.
-
-    Attributes:
-        seed: Of the directions.
-    """
-
-    seed: int
-
-    def __call__(self, state: FullState, step: int) -> FullState:
-        """The state, disturbed: the model's variables but for integers, such as seeds.
-
-        Args:
-            state: The state.
-            step: The number of the step.
-        """
-        rng = np.random.default_rng([self.seed, step])
-
-        def moved(value: Any) -> Any:
-            if not keras.backend.is_float_dtype(value.dtype.name):
-                return value
-            towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
-            return np.nextafter(value, towards)
-
-        values = [moved(value) if number < state.own else value for number, value in enumerate(state.values)]
-        return replace(state, values=tuple(values))
-
-
-@dataclass
-class ModelDisturbance:
-    """The same for a model that is trained: before each call of a step.
-
-    Attributes:
-        seed: Of the directions.
-    """
-
-    seed: int
-    _calls: int = 0
-
-    def __call__(self, model: keras.Model) -> None:
-        """Disturb the model."""
-        self._calls += 1
-        set_state(model, Disturbance(self.seed)(read_state(model), self._calls))
-
-
-def take_steps(
-    side: Named,
-    registry: Registry,
-    *,
-    observes: bool,
-    states: list[FullState] | None = None,
-    disturbance: Disturbance | None = None,
-    draws: bool = True,
-    by_updates: bool = False,
-) -> Steps:
-    """Train a few steps of two epochs in a freshly loaded setting.
+class Lockstep:
+    """The first steps of several sides, each from the states of one of them.
 
     Args:
-        side: Its experiment's execution is the one that is used.
+        sides: What is compared.
         registry: The engine's plugins.
-        observes: Whether the stages within a step are traced, for which the execution has to be eager.
-        states: What each step is to start from; None for what the step before it left.
-        disturbance: Changes these states.
-        draws: Whether layers that drop or disturb at random do so.
-        by_updates: Whether a step is what there is from one update to the next, from whatever state.
+        told: Told what is being done.
 
-    Raises:
-        UsageError: Something in the experiment is unknown, does not fit, or raises.
-        PluginError: A plugin that was asked for fails.
+    Attributes:
+        notes: What could not be done, and why.
     """
-    experiment = side.experiment
-    with isolated(experiment.seed, experiment.precision):
-        numbers: dict[str, list[int]] = {}
 
-        def adjust(task: TrainingTask) -> None:
-            task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
-            if task.validation is not None:
-                task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
-            if not draws:
-                _switch_randomness_off(task.model)
+    def __init__(self, sides: Sequence[Named], registry: Registry, told: Told) -> None:
+        self.notes: list[str] = []
+        self._sides = sides
+        self._registry = registry
+        self._told = told
+        self._stages: tuple[list[Steps], Envelope] | None = None
+        self._states: tuple[list[Steps], Envelope] | None = None
+        self._without_draws: tuple[list[Steps], Envelope] | None = None
 
-        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
-        try:
-            steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
-        except KerasxError:
-            raise
-        except Exception as error:
-            raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
-        finally:
-            assembly.put_execution_back()
-    if steps.slipped is None or by_updates or not observes:
-        return steps
-    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True)
-    return replace(again, slipped=steps.slipped)
+    def pair(self, a: int, b: int) -> list[Difference]:
+        """The differences of two sides: of their stages where they step differently, or as executed."""
+        found: list[Difference] = []
+        if any(side.trace is not None for side in self._sides):
+            return self._found(self._traced(), a, b)
+        if self._is_traceable and not _alike(
+            _eager(self._sides[a].experiment), _eager(self._sides[b].experiment)
+        ):
+            found = self._found(self._traced(), a, b)
+            if decides(found):
+                return found
+        if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
+            return found
+        single = [replace(side, experiment=_one_step_a_call(side.experiment)) for side in self._sides]
+        if self._states is None:
+            self._told("taking the first steps as they are executed")
+            self._states = self._taken(single, observes=False)
+        executed = self._found(self._states, a, b)
+        if decides(executed) and self._sides[a].experiment.jit != self._sides[b].experiment.jit:
+            if self._without_draws is None:
+                self._told("taking them without random numbers, of which XLA draws others")
+                self._without_draws = self._taken(single, observes=False, draws=False)
+            if not decides(self._found(self._without_draws, a, b)):
+                return [_by_random_numbers(executed, a_has_jit=bool(self._sides[a].experiment.jit))]
+        return executed or found
+
+    @functools.cached_property
+    def _is_traceable(self) -> bool:
+        """Whether all sides can be executed eagerly, which shows what happens within a step."""
+        for side in self._sides:
+            if side.trace is None:
+                chosen = choose_strategy(side.experiment.strategy, side.resolver(self._registry))
+                if "eager" not in chosen.strategy.capabilities.executions:
+                    self.notes.append(f"stages are not traced: {side.name} has no eager execution")
+                    return False
+        return True
+
+    def save(self, folder: Path) -> list[str]:
+        """Keep the traces of all sides.
+
+        Returns:
+            Where they are.
+        """
+        if not self._is_traceable:
+            return []
+        taken, noise = self._traced()
+        told = []
+        for side, steps in zip(self._sides, taken, strict=True):
+            path = folder / (re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace")
+            save_trace(path, steps, noise)
+            told.append(f"the trace of {side.name} is {path}")
+        return told
+
+    def _traced(self) -> tuple[list[Steps], Envelope]:
+        if self._stages is None:
+            self._told("tracing the first steps, stage by stage")
+            eager = [
+                side if side.trace is not None else replace(side, experiment=_eager(side.experiment))
+                for side in self._sides
+            ]
+            self._stages = self._taken(eager, observes=True)
+        return self._stages
+
+    def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
+        steps, noise = taken
+        return differences(steps[a].trace, steps[b].trace, noise)
+
+    def _taken(
+        self, sides: Sequence[Named], *, observes: bool, draws: bool = True
+    ) -> tuple[list[Steps], Envelope]:
+        if sides[0].trace is not None:
+            leader, noise = load_trace(sides[0].trace)
+        else:
+            leader, noise = take_steps(sides[0], self._registry, observes=observes, draws=draws), None
+        others = [
+            load_trace(side.trace)[0]
+            if side.trace is not None
+            else take_steps(side, self._registry, observes=observes, states=leader.states, draws=draws)
+            for side in sides[1:]
+        ]
+        taken = [leader, *others]
+        for steps, side in zip(taken, sides, strict=True):
+            if steps.slipped is not None:
+                self.notes.append(f"{side.name} was not kept in lockstep: {steps.slipped}")
+        if noise is None:
+            noise = measure(leader.trace, self._repeated(sides[0], leader, observes=observes, draws=draws))
+        return taken, noise
+
+    def _repeated(self, side: Named, leader: Steps, *, observes: bool, draws: bool) -> list[Trace]:
+        return [
+            take_steps(
+                side,
+                self._registry,
+                observes=observes,
+                states=leader.states,
+                disturbance=Disturbance(number) if number else None,
+                draws=draws,
+            ).trace
+            for number in range(REPETITIONS)
+        ]
 
 
-def _take(
-    assembly: Assembly,
-    name: str,
-    numbers: dict[str, list[int]],
-    observes: bool,
-    states: list[FullState] | None,
-    disturbance: Disturbance | None,
-    *,
-    by_updates: bool,
-) -> Steps:
-    task = assembly.task
-    model = task.model
-    own = read_state(model)
-
-    def state_for(step: int) -> FullState | None:
-        if states is None or step >= len(states) or not states[step].fits(own):
-            return None
-        return states[step] if disturbance is None else disturbance(states[step], step)
-
-    trace = Trace(name, about=_about(assembly))
-    recorder = StepRecorder(model)
-    batches = {"training": task.batches} | (
-        {} if task.validation is None else {"evaluation": task.validation}
-    )
-    watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
-    watch.set_model(model)
-    task.epochs = EPOCHS
-    task.callbacks = [watch]
-    if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
-        task.batches = WatchedBatches(task.batches, watch)
-    with contextlib.ExitStack() as stack:
-        if observes:
-            stack.enter_context(_functions_run_eagerly())
-            stack.enter_context(observed(recorder))
-        assembly.chosen.strategy.train(task)
-    if not watch.states:
-        watch.slipped = "the strategy tells of no batches"
-    trace.steps += end_trace(read_state(model), EPOCHS - 1).steps
-    return Steps(trace, watch.states, watch.slipped)
+def _by_random_numbers(found: Sequence[Difference], *, a_has_jit: bool) -> Difference:
+    """The first difference, where it is that of random numbers, as steps without any showed."""
+    first = next(each for each in found if each.beyond and each.decides)
+    a, b = ("XLA's", "TensorFlow's") if a_has_jit else ("TensorFlow's", "XLA's")
+    return replace(first, stage="forward", quantity=RANDOM_NUMBERS, a=a, b=b, ratio=None)
 
 
-def _about(assembly: Assembly) -> dict[str, Any]:
-    """What a trace on another machine has to be read with."""
-    experiment = assembly.experiment
-    return {
-        "kerasx": importlib.metadata.version("kerasx"),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "execution": assembly.task.execution.described,
-        "seed": experiment.seed,
-        "experiment": experiment.to_plain(),
-    }
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two experiments, or parts of them, are the same; objects are by identity, as arrays may be."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, BaseModel):
+        return all(_alike(getattr(a, name), getattr(b, name)) for name in type(a).model_fields)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return isinstance(a, str | int | float | Path) and bool(a == b)
 
 
-def end_trace(state: FullState, epoch: int = -1) -> Trace:
-    """What a training came to, as the trace of a step of its own."""
-    step = StepTrace(epoch, None, "epoch")
-    for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
-        if number < state.own:
-            step.add("update", f"{name} after training", value, "decides")
-    return Trace("end", [step])
+def _eager(experiment: Experiment) -> Experiment:
+    return experiment.with_values(execution="eager", jit=None, steps_per_call=None, devices=None)
 
 
-def _switch_randomness_off(model: keras.Model) -> None:
-    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there."""
-    for layer in model._flatten_layers():
-        if any(is_seed(variable) for variable in layer.variables):
-            for name in ("rate", "stddev", "dropout", "recurrent_dropout"):
-                if isinstance(getattr(layer, name, None), int | float):
-                    setattr(layer, name, 0.0)
-
-
-@contextlib.contextmanager
-def _functions_run_eagerly() -> Iterator[None]:
-    """Run a user's own TensorFlow functions operation by operation, as the seams see symbols in graphs."""
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions")
-            yield
-    finally:
-        tf.config.run_functions_eagerly(before)
+def _one_step_a_call(experiment: Experiment) -> Experiment:
+    if experiment.execution != "fused":
+        return experiment
+    return experiment.with_values(steps_per_call=1)

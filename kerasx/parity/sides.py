@@ -47,7 +47,7 @@ class Named:
 
 
 def sides_of(
-    names: Sequence[str | Experiment],
+    names: Sequence[Any],
     base: Experiment,
     registry: Registry,
     runs: Path,
@@ -57,8 +57,8 @@ def sides_of(
 
     Args:
         names: Each a strategy, an experiment file, a run, a trace, or a strategy by reference, tried in this
-            order; or `article:N`, a row of the article; or an experiment. None at all for the base's own
-            strategy.
+            order; or `article:N`, a row of the article; or an experiment; or a step, loop or strategy as an
+            object. None at all for the base's own strategy.
         base: What strategies train; what is set in it goes before what files and rows say.
         registry: The engine's plugins.
         runs: The folder of run directories.
@@ -87,9 +87,11 @@ def sides_of(
     return _told_apart([_without_jit(side) for side in found])
 
 
-def _side(name: str | Experiment, base: Experiment, registry: Registry, runs: Path) -> Named:
+def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
     if isinstance(name, Experiment):
         return Named(name.strategy.described, name)
+    if not isinstance(name, str):
+        return Named(getattr(name, "__name__", type(name).__name__), base.with_values(strategy=name))
     set_in_base = {field: getattr(base, field) for field in base.model_fields_set if field != "strategy"}
     if registry.find("strategy", name) is not None:
         # A strategy's options in the experiment are kept for the strategy that they are of.

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from kerasx.errors import UsageError, one_line
+from kerasx.parity.first_steps import Steps
 from kerasx.parity.judge import Envelope
-from kerasx.parity.lockstep import Steps
 from kerasx.parity.records import Array, Record, Reduced, StepTrace, Trace, reduced
 from kerasx.parity.sides import TRACE
 from kerasx.parity.state import FullState

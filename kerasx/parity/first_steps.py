@@ -1,0 +1,186 @@
+"""Takes the first steps of one training, each from a given state, and traces them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.blame import training_error
+from kerasx.assembly.isolation import isolated
+from kerasx.data.sample import sample
+from kerasx.errors import KerasxError
+from kerasx.parity.noise import Disturbance
+from kerasx.parity.recorder import StepRecorder
+from kerasx.parity.records import StepTrace, Trace
+from kerasx.parity.seams import observed
+from kerasx.parity.sides import Named
+from kerasx.parity.state import FullState, is_seed, read_state
+from kerasx.parity.watch import Watch, WatchedBatches
+from kerasx.registry import Registry
+from kerasx.training.adapters import LoopStrategy
+from kerasx.training.task import TrainingTask
+
+# Of each of so many epochs so many steps and the last one, which may be short.
+EPOCHS, STEPS = 2, 3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The first steps of one side.
+
+    Attributes:
+        trace: What was observed of them.
+        states: What each of them started from.
+        slipped: Why they could not be kept in lockstep; None where they were.
+    """
+
+    trace: Trace
+    states: list[FullState]
+    slipped: str | None
+
+
+def take_steps(
+    side: Named,
+    registry: Registry,
+    *,
+    observes: bool,
+    states: list[FullState] | None = None,
+    disturbance: Disturbance | None = None,
+    draws: bool = True,
+    by_updates: bool = False,
+) -> Steps:
+    """Train a few steps of two epochs in a freshly loaded setting.
+
+    Args:
+        side: Its experiment's execution is the one that is used.
+        registry: The engine's plugins.
+        observes: Whether the stages within a step are traced, for which the execution has to be eager.
+        states: What each step is to start from; None for what the step before it left.
+        disturbance: Changes these states.
+        draws: Whether layers that drop or disturb at random do so.
+        by_updates: Whether a step is what there is from one update to the next, from whatever state.
+
+    Raises:
+        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    experiment = side.experiment
+    with isolated(experiment.seed, experiment.precision):
+        numbers: dict[str, list[int]] = {}
+
+        def adjust(task: TrainingTask) -> None:
+            task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
+            if task.validation is not None:
+                task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
+            if not draws:
+                _switch_randomness_off(task.model)
+
+        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
+        try:
+            steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
+        except KerasxError:
+            raise
+        except Exception as error:
+            raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
+        finally:
+            assembly.put_execution_back()
+    if steps.slipped is None or by_updates or not observes:
+        return steps
+    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True)
+    return replace(again, slipped=steps.slipped)
+
+
+def _take(
+    assembly: Assembly,
+    name: str,
+    numbers: dict[str, list[int]],
+    observes: bool,
+    states: list[FullState] | None,
+    disturbance: Disturbance | None,
+    *,
+    by_updates: bool,
+) -> Steps:
+    task = assembly.task
+    model = task.model
+    own = read_state(model)
+
+    def state_for(step: int) -> FullState | None:
+        if states is None or step >= len(states) or not states[step].fits(own):
+            return None
+        return states[step] if disturbance is None else disturbance(states[step], step)
+
+    trace = Trace(name, about=_about(assembly))
+    recorder = StepRecorder(model)
+    batches = {"training": task.batches} | (
+        {} if task.validation is None else {"evaluation": task.validation}
+    )
+    watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
+    watch.set_model(model)
+    task.epochs = EPOCHS
+    task.callbacks = [watch]
+    if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
+        task.batches = WatchedBatches(task.batches, watch)
+    with contextlib.ExitStack() as stack:
+        if observes:
+            stack.enter_context(_functions_run_eagerly())
+            stack.enter_context(observed(recorder))
+        assembly.chosen.strategy.train(task)
+    if not watch.states:
+        watch.slipped = "the strategy tells of no batches"
+    trace.steps += end_trace(read_state(model), EPOCHS - 1).steps
+    return Steps(trace, watch.states, watch.slipped)
+
+
+def _about(assembly: Assembly) -> dict[str, Any]:
+    """What a trace on another machine has to be read with."""
+    experiment = assembly.experiment
+    return {
+        "kerasx": importlib.metadata.version("kerasx"),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "execution": assembly.task.execution.described,
+        "seed": experiment.seed,
+        "experiment": experiment.to_plain(),
+    }
+
+
+def _switch_randomness_off(model: keras.Model) -> None:
+    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there."""
+    for layer in model._flatten_layers():
+        if any(is_seed(variable) for variable in layer.variables):
+            for name in ("rate", "stddev", "dropout", "recurrent_dropout"):
+                if isinstance(getattr(layer, name, None), int | float):
+                    setattr(layer, name, 0.0)
+
+
+@contextlib.contextmanager
+def _functions_run_eagerly() -> Iterator[None]:
+    """Run a user's own TensorFlow functions operation by operation, as the seams see symbols in graphs."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def end_trace(state: FullState, epoch: int = -1) -> Trace:
+    """What a training came to, as the trace of a step of its own."""
+    step = StepTrace(epoch, None, "epoch")
+    for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
+        if number < state.own:
+            step.add("update", f"{name} after training", value, "decides")
+    return Trace("end", [step])
