@@ -20,8 +20,8 @@ import tensorflow as tf  # noqa: E402
 from kerasx_mnist.data import read_idx  # noqa: E402
 
 from kerasx.article import parts  # noqa: E402
-from kerasx.article.reproduce import Reproduced, reproduce, row_of  # noqa: E402
-from kerasx.builtins.article import ROWS  # noqa: E402
+from kerasx.article.reproduce import Reproduced, reproduce  # noqa: E402
+from kerasx.builtins.article import ROWS, row_of  # noqa: E402
 
 # 40 rows more than 30 batches of 32: the last has 8.
 VALIDATION_ROWS = 1000
