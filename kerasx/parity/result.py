@@ -100,6 +100,7 @@ class Pair:
             "verdict": self.verdict,
             "affects": self.affects,
             "first_difference": None if first is None or self.agrees else first.to_dict(),
+            "differences": [each.to_dict() for each in self.differences if each.beyond],
             "said": self.said,
         }
 

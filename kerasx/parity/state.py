@@ -53,8 +53,14 @@ def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
         return own if of is None else joined[of] + own[len(of) :]
 
     own = [(name(variable.path), variable) for variable in model.variables]
-    slots = [] if model.optimizer is None else model.optimizer.variables
-    return _unique([*own, *((slot_name(slot.path), slot) for slot in slots)])
+    optimizer = model.optimizer
+    slots = [] if optimizer is None else optimizer.variables
+    named = [(slot_name(slot.path), slot) for slot in slots]
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # It wraps the optimizer that steps, and has a learning rate and a count of its own.
+        inner = {id(slot) for slot in optimizer.inner_optimizer.variables}
+        named = [(name if id(slot) in inner else f"loss_scale/{name}", slot) for name, slot in named]
+    return _unique([*own, *named])
 
 
 def named_variables(model: keras.Model) -> list[tuple[str, Any]]:
