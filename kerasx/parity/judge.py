@@ -16,7 +16,7 @@ MARGIN = 32.0
 # And from so many units in the last place of the largest value, where the disturbance makes none.
 UNITS = 8.0
 
-_LABELS = "batch y"
+_LABELS, _LABELS_OF_LOSS = "batch y", "y of the loss"
 
 # What differs where XLA draws the masks of dropout, and nothing else does.
 RANDOM_NUMBERS = "random numbers"
@@ -98,12 +98,14 @@ def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Diffe
 
 
 def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iterable[Difference]:
-    encoded = _same_labels(ours.records.get(_LABELS), theirs.records.get(_LABELS))
+    # Of a pipeline it is not known what it hands out, but what the loss is given.
+    labels = _LABELS if _LABELS in ours.records else _LABELS_OF_LOSS
+    encoded = _same_labels(ours.records.get(labels), theirs.records.get(labels))
     for quantity, left in ours.records.items():
         right = theirs.records.get(quantity)
         if right is None or left.role == "notes":
             continue
-        if encoded and quantity in (_LABELS, "y of the loss"):
+        if encoded and quantity in (_LABELS, _LABELS_OF_LOSS):
             continue
         stage = min(left.stage, right.stage, key=STAGES.index)
         decides = left.role == right.role == "decides"
