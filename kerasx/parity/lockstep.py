@@ -61,6 +61,8 @@ class Lockstep:
                 return found
         if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
             return found
+        if self._stages is not None and any(self._stages[0][each].slipped is not None for each in (a, b)):
+            return found  # without seams there is no telling one step from the next
         single = [replace(side, experiment=_one_step_a_call(side.experiment)) for side in self._sides]
         if self._states is None:
             self._told("taking the first steps as they are executed")
@@ -113,28 +115,41 @@ class Lockstep:
 
     def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
         steps, noise = taken
-        return differences(steps[a].trace, steps[b].trace, noise)
+        ours, theirs = steps[a], steps[b]
+        if ours.slipped is None and theirs.slipped is None:
+            return differences(ours.trace, theirs.trace, noise)
+        # Each step starts from what the one before it left, in which rounding grows.
+        return differences(_first_epoch(ours.trace), _first_epoch(theirs.trace), noise)
 
     def _taken(
         self, sides: Sequence[Named], *, observes: bool, draws: bool = True
     ) -> tuple[list[Steps], Envelope]:
-        if sides[0].trace is not None:
-            leader, noise = load_trace(sides[0].trace)
-        else:
-            leader, noise = take_steps(sides[0], self._registry, observes=observes, draws=draws), None
-        others = [
-            load_trace(side.trace)[0]
-            if side.trace is not None
-            else take_steps(side, self._registry, observes=observes, states=leader.states, draws=draws)
-            for side in sides[1:]
-        ]
-        taken = [leader, *others]
-        for steps, side in zip(taken, sides, strict=True):
-            if steps.slipped is not None:
-                self.notes.append(f"{side.name} was not kept in lockstep: {steps.slipped}")
+        noise: Envelope | None = None
+        taken: dict[int, Steps] = {}
+        for number, side in enumerate(sides):
+            if side.trace is not None:
+                leader, noise = load_trace(side.trace)
+            else:
+                leader = take_steps(side, self._registry, observes=observes, draws=draws)
+            taken[number] = leader
+            if leader.slipped is None:
+                break  # the first whose steps can be told apart leads
+        for number, side in enumerate(sides):
+            if number not in taken:
+                taken[number] = (
+                    load_trace(side.trace)[0]
+                    if side.trace is not None
+                    else take_steps(
+                        side, self._registry, observes=observes, states=leader.states, draws=draws
+                    )
+                )
+        for number, side in enumerate(sides):
+            if (slipped := taken[number].slipped) is not None:
+                self.notes.append(f"{side.name} was not kept in lockstep: {slipped}")
+        leading = next(side for number, side in enumerate(sides) if taken[number] is leader)
         if noise is None:
-            noise = measure(leader.trace, self._repeated(sides[0], leader, observes=observes, draws=draws))
-        return taken, noise
+            noise = measure(leader.trace, self._repeated(leading, leader, observes=observes, draws=draws))
+        return [taken[number] for number in range(len(sides))], noise
 
     def _repeated(self, side: Named, leader: Steps, *, observes: bool, draws: bool) -> list[Trace]:
         return [
@@ -148,6 +163,10 @@ class Lockstep:
             ).trace
             for number in range(REPETITIONS)
         ]
+
+
+def _first_epoch(trace: Trace) -> Trace:
+    return replace(trace, steps=[step for step in trace.steps if step.epoch == 0 and step.kind == "training"])
 
 
 def _by_random_numbers(found: Sequence[Difference], *, a_has_jit: bool) -> Difference:

@@ -116,11 +116,15 @@ class _Count(keras.callbacks.Callback):
 
 
 class _Disturb(keras.callbacks.Callback):
-    """Disturbs the model before each call of a step."""
+    """Disturbs the model at the beginning of each epoch and before each call of a step, of which a loop does
+    not tell."""
 
     def __init__(self, disturb: Disturb) -> None:
         super().__init__()
         self._disturb = disturb
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._disturb(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._disturb(self.model)

@@ -41,9 +41,19 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     telling = [each for each in here if each.quantity not in harmless] or here
     first = telling[0]
     affects = _affects(deciding)
-    return Pair(
-        a.name, b.name, "diverged", affects, first, tuple(here), _said(first, here, deciding, affects)
-    )
+    said = _said(first, here, deciding, affects)
+    if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
+        said += (
+            " Keras weighs the loss of one output by the rows of a batch where it knows their number, which it"
+            " does eagerly, and takes the mean of batches in a graph."
+        )
+    return Pair(a.name, b.name, "diverged", affects, first, tuple(here), said)
+
+
+def _of_one_output(difference: Difference) -> bool:
+    """Whether it is the reported loss of one output among several."""
+    reported = difference.stage == "report" and difference.quantity.endswith("_loss")
+    return reported and not difference.quantity.endswith(" val_loss")
 
 
 def _place(difference: Difference) -> tuple[int, int | None, str]:
