@@ -44,8 +44,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     said = _said(first, here, deciding, affects)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
-            " Keras weighs the loss of one output by the rows of a batch where it knows their number, as it does"
-            " eagerly, and takes the mean of batches in a graph."
+            " Keras weighs the loss of one output by the rows of a batch where it knows their number, as it"
+            " does eagerly, and takes the mean of batches in a graph."
         )
     return Pair(a.name, b.name, "diverged", affects, first, tuple(here), said)
 
