@@ -137,6 +137,41 @@ class Engine:
             told=told,
         )
 
+    def trace(
+        self,
+        name: Any,
+        path: str | Path,
+        *,
+        experiment: Experiment | None = None,
+        told: Callable[[str], None] = lambda text: None,
+        **values: Any,
+    ) -> Path:
+        """Trace the first steps of a training, stage by stage, to be compared with later.
+
+        Args:
+            name: What to train: as one of the names of `compare`.
+            path: The folder to write; it must not exist.
+            experiment: As for `compare`.
+            told: Told what is being done.
+            **values: As for `compare`.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: As for `compare`; or the folder exists or cannot be written.
+            PluginError: A plugin that was asked for fails.
+        """
+        from kerasx.parity.sides import side_of
+
+        base = (experiment or Experiment()).with_values(**values)
+        side = side_of(name, base, self.registry, self.runs)
+        start_tensorflow()
+        from kerasx.parity.compare import trace
+
+        trace(side, self.registry, Path(path), told)
+        return Path(path)
+
     def evaluate(
         self, run: str | Path | Run, *, dataset: Any = None, reporter: Reporter | None = None
     ) -> dict[str, Any]:

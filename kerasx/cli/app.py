@@ -81,6 +81,7 @@ def build_app() -> typer.Typer:
     from kerasx.cli.predict import predict
     from kerasx.cli.reproduce import reproduce
     from kerasx.cli.runs import runs
+    from kerasx.cli.trace import trace
     from kerasx.cli.train import train
 
     app = typer.Typer(
@@ -91,7 +92,7 @@ def build_app() -> typer.Typer:
         help="Train one Keras experiment by interchangeable step strategies.",
     )
     app.callback()(_root)
-    for command in (train, evaluate, predict, export, compare, reproduce, bench):
+    for command in (train, evaluate, predict, export, compare, trace, reproduce, bench):
         app.command()(command)
     app.add_typer(runs, name="runs")
     app.add_typer(plugins, name="plugins")

@@ -115,7 +115,7 @@ def _show(result: Any) -> None:
     for pair in result.pairs:
         affects = f", in the {pair.affects} only" if pair.affects == "report" else ""
         out.print(f"{pair.a} and {pair.b}: {pair.verdict}{affects}", style="bold")
-        out.print(f"  {pair.said}")
+        out.print(pair.said, soft_wrap=False)
         if not pair.agrees:
             out.print(_evidence(pair))
     if result.distributions:
@@ -136,7 +136,7 @@ def _show_distributions(found: Any) -> None:
         shown.add_row(each.name, each.quantity, *map(shown_value, values), str(len(each.values)))
     out.print(shown)
     for contrast in contrasts(found):
-        out.print(contrast.said)
+        out.print(contrast.said, soft_wrap=False)
 
 
 def _evidence(pair: Any) -> Any:

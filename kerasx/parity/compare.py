@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kerasx.errors import UsageError
 from kerasx.parity.distributions import distributions
 from kerasx.parity.ends import Ends
 from kerasx.parity.judge import decides
-from kerasx.parity.lockstep import Lockstep, Told
+from kerasx.parity.lockstep import Lockstep, Told, trace_folder
 from kerasx.parity.result import Comparison, Pair, Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
+from kerasx.parity.storage import check_new
 from kerasx.parity.training import recorded_side, train_side
 from kerasx.parity.verdict import judged
 from kerasx.registry import Registry
@@ -50,6 +52,9 @@ def compare(
     """
     with distribution_scope(max(side.experiment.devices or 1 for side in sides)):
         pass  # TensorFlow has to be told of the devices of all before the first is trained
+    if traces is not None:
+        for side in sides:
+            check_new(trace_folder(traces, side))
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
@@ -91,6 +96,28 @@ def compare(
             )
         ),
     )
+
+
+def trace(side: Named, registry: Registry, path: Path, told: Told = lambda text: None) -> None:
+    """Save the trace of the first steps of one side, with the noise that was measured beside it.
+
+    Args:
+        side: What to trace.
+        registry: The engine's plugins.
+        path: The folder to make; it must not exist.
+        told: Told what is being done.
+
+    Raises:
+        UsageError: The side cannot be executed eagerly, or is none that can be trained; or the folder exists.
+        PluginError: A plugin that was asked for fails.
+    """
+    if side.trace is not None:
+        raise UsageError(f"`{side.name}` is a trace already.")
+    check_new(path)
+    lockstep = Lockstep([side], registry, told)
+    if not lockstep.is_traceable:
+        raise UsageError(f"{side.name} cannot be traced: it has no eager execution.")
+    lockstep.save_one(path)
 
 
 def _of_traces(sides: Sequence[Named], registry: Registry, told: Told) -> Comparison:

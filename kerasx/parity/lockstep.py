@@ -53,7 +53,7 @@ class Lockstep:
         found: list[Difference] = []
         if any(side.trace is not None for side in self._sides):
             return self._found(self._traced(), a, b)
-        if self._is_traceable and not _alike(
+        if self.is_traceable and not _alike(
             _eager(self._sides[a].experiment), _eager(self._sides[b].experiment)
         ):
             found = self._found(self._traced(), a, b)
@@ -77,7 +77,7 @@ class Lockstep:
         return executed or found
 
     @functools.cached_property
-    def _is_traceable(self) -> bool:
+    def is_traceable(self) -> bool:
         """Whether all sides can be executed eagerly, which shows what happens within a step."""
         for side in self._sides:
             if side.trace is None:
@@ -93,15 +93,20 @@ class Lockstep:
         Returns:
             Where they are.
         """
-        if not self._is_traceable:
+        if not self.is_traceable:
             return []
         taken, noise = self._traced()
         told = []
         for side, steps in zip(self._sides, taken, strict=True):
-            path = folder / (re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace")
+            path = trace_folder(folder, side)
             save_trace(path, steps, noise)
             told.append(f"the trace of {side.name} is {path}")
         return told
+
+    def save_one(self, path: Path) -> None:
+        """Keep the trace of the first side under a path of its own."""
+        taken, noise = self._traced()
+        save_trace(path, taken[0], noise)
 
     def _traced(self) -> tuple[list[Steps], Envelope]:
         if self._stages is None:
@@ -163,6 +168,11 @@ class Lockstep:
             ).trace
             for number in range(REPETITIONS)
         ]
+
+
+def trace_folder(folder: Path, side: Named) -> Path:
+    """Where the trace of a side is kept among others."""
+    return folder / (re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace")
 
 
 def _first_epoch(trace: Trace) -> Trace:

@@ -87,6 +87,11 @@ def sides_of(
     return _told_apart([_without_jit(side) for side in found])
 
 
+def side_of(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
+    """The experiment that one name stands for; arguments and errors as of `sides_of`."""
+    return _without_jit(_side(name, base, registry, runs))
+
+
 def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
     if isinstance(name, Experiment):
         return Named(name.strategy.described, name)

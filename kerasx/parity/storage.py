@@ -26,6 +26,16 @@ FORMAT = 1
 MOST_BYTES = 256 * 2**20
 
 
+def check_new(path: Path) -> None:
+    """See that a trace can be written, before time is spent on it.
+
+    Raises:
+        UsageError: The folder exists.
+    """
+    if path.exists():
+        raise UsageError(f"`{path}` exists: no trace is overwritten.")
+
+
 def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
     """Write a trace into a new folder.
 
@@ -37,8 +47,7 @@ def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
     Raises:
         UsageError: The folder exists, or cannot be made.
     """
-    if path.exists():
-        raise UsageError(f"`{path}` exists: no trace is overwritten.")
+    check_new(path)
     kept = _Arrays(_bound(steps))
     described = {
         "format": FORMAT,
