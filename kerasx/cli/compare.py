@@ -10,7 +10,7 @@ import typer
 from kerasx.cli.guard import guarded
 from kerasx.cli.options import parse_settings, takes_experiment
 from kerasx.cli.output import Json, Runs, console, print_json
-from kerasx.errors import UsageError
+from kerasx.errors import UsageError, suggestion
 
 
 @guarded
@@ -78,20 +78,30 @@ def compare(
 
 def _varied(settings: list[str]) -> dict[str, list[Any]]:
     """Values by key."""
+    from kerasx.experiment import Experiment
+
     found: dict[str, list[Any]] = {}
     for setting in settings:
         key, equals, values = setting.partition("=")
-        if not equals or "." in key:
+        if not equals:
             raise UsageError(f"--vary {setting}: write key=value,value with a key of the experiment.")
+        if key not in Experiment.model_fields:
+            raise UsageError(
+                f"--vary {setting}: there is no key `{key}` to vary."
+                f" {suggestion(key, Experiment.model_fields, what='keys')}"
+            )
         found[key] = [parse_settings([f"{key}={value}"])[key] for value in values.split(",")]
     return found
 
 
 def _seeds(text: str | None) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")] if text is not None else []
+        seeds = [int(part) for part in text.split(",")] if text is not None else []
     except ValueError:
         raise UsageError(f"--seeds {text}: write whole numbers, as 0,1,2.") from None
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {text}: a seed that is given twice tells nothing more.")
+    return seeds
 
 
 def _show(result: Any) -> None:

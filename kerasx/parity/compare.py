@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def compare(
         for pair in pairs
         if pair not in open_pairs
     }
-    notes: list[str] = []
+    notes = [f"{end.name} became non-finite" for end in ends if not _is_finite(end)]
     chosen = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
     lockstep = Lockstep([sides[each] for each in chosen], registry, told)
     if traces is not None:
@@ -151,6 +152,11 @@ def _trained(
         ends.append(end)
         states.append(state)
     return ends, states
+
+
+def _is_finite(end: Side) -> bool:
+    losses = [value for value in end.history.get("loss", []) if isinstance(value, float)]
+    return all(map(math.isfinite, losses))
 
 
 def _as_trained(side: Named, end: Side) -> Named:

@@ -52,5 +52,6 @@ class Ends:
             assert end is not None
             self._told(f"training {side.name} with noise, twice")
             disturbed = [train_side(side, self._registry, ModelDisturbance(seed))[1] for seed in (1, 2)]
-            self._noise[faster] = measure(end_trace(end), [end_trace(state) for state in disturbed])
-        return differences(end_trace(ours), end_trace(theirs), self._noise[faster])
+            self._noise[faster] = measure(end_trace(end, 0), [end_trace(state, 0) for state in disturbed])
+        last = self._sides[a].experiment.epochs - 1
+        return differences(end_trace(ours, last), end_trace(theirs, last), self._noise[faster])

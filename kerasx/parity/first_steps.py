@@ -16,6 +16,7 @@ import tensorflow as tf
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.blame import training_error
 from kerasx.assembly.isolation import isolated
+from kerasx.assembly.model import kept
 from kerasx.data.sample import sample
 from kerasx.errors import KerasxError
 from kerasx.parity.noise import Disturbance
@@ -90,7 +91,10 @@ def take_steps(
         except KerasxError:
             raise
         except Exception as error:
-            raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
+            if not isinstance(assembly.chosen.strategy, LoopStrategy) or by_updates or not observes:
+                raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
+            # It may want a data set, where it was handed what is like one.
+            steps = Steps(Trace(side.name), [], "the loop takes its batches for a data set")
         finally:
             assembly.put_execution_back()
     if steps.slipped is None or by_updates or not observes:
@@ -130,13 +134,15 @@ def _take(
     if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
         task.batches = WatchedBatches(task.batches, watch)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(as_it_was(assembly))
         if observes:
             stack.enter_context(_functions_run_eagerly())
             stack.enter_context(observed(recorder))
         assembly.chosen.strategy.train(task)
+        end = read_state(model)
     if not watch.states:
-        watch.slipped = "the strategy tells of no batches"
-    trace.steps += end_trace(read_state(model), EPOCHS - 1).steps
+        watch.slipped = watch.slipped or "the strategy tells of no batches"
+    trace.steps += end_trace(end, EPOCHS - 1, "epoch").steps
     return Steps(trace, watch.states, watch.slipped)
 
 
@@ -177,9 +183,17 @@ def _functions_run_eagerly() -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def end_trace(state: FullState, epoch: int = -1) -> Trace:
-    """What a training came to, as the trace of a step of its own."""
-    step = StepTrace(epoch, None, "epoch")
+@contextlib.contextmanager
+def as_it_was(assembly: Assembly) -> Iterator[None]:
+    """Leave a model that was handed over as it was, for the next side and for whoever handed it over."""
+    was_handed_over = assembly.task.model is assembly.experiment.model.value
+    with kept(assembly.task.model) if was_handed_over else contextlib.nullcontext():
+        yield
+
+
+def end_trace(state: FullState, epoch: int, kind: str = "end") -> Trace:
+    """What a training came to after an epoch, as the trace of a step of its own."""
+    step = StepTrace(epoch, None, kind)
     for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
         if number < state.own:
             step.add("update", f"{name} after training", value, "decides")

@@ -29,7 +29,7 @@ class Difference:
     Attributes:
         epoch: Where, counted from 0.
         step: The number of the batch in its epoch, counted from 0; None for what an epoch reports.
-        kind: `training`, `evaluation` or `epoch`.
+        kind: `training`, `evaluation`, `epoch` or `end`.
         stage: The stage that brings the quantity forth.
         quantity: Which.
         a: The value on one side: a number, or the element that differs most, or a text.
@@ -159,7 +159,7 @@ def compared(
     size = _largest(distance)
     if size == 0.0:
         return None  # zeros of two signs, or the same numbers in two dtypes
-    scale = max(_largest(_wide(a)), _largest(_wide(b)))
+    scale = max(_scale(a), _scale(b))
     place = int(np.argmax(np.nan_to_num(distance, nan=np.inf, posinf=np.inf)))
     values = (_element(a, place), _element(b, place))
     relative = size / scale if np.isfinite(size) and scale else None
@@ -204,6 +204,12 @@ def _distance(a: Array, b: Array) -> Array:
 def farthest(a: Array, b: Array) -> float:
     """The largest absolute difference between two arrays of one shape."""
     return _largest(_distance(a, b))
+
+
+def _scale(array: Array) -> float:
+    """The largest absolute value that is finite."""
+    values = _wide(array)
+    return _largest(values[np.isfinite(values)])
 
 
 def _largest(values: Array) -> float:

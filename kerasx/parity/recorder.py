@@ -38,6 +38,7 @@ class _Seen:
     received: dict[str, list[Any]] = field(default_factory=dict)
     optimizers: list[Any] = field(default_factory=list)
     metrics: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    added: Array | None = None
 
 
 class StepRecorder:
@@ -73,13 +74,21 @@ class StepRecorder:
         """Whether gradients were taken or applied since the step began."""
         return bool(self._seen.taken or self._seen.received)
 
+    @property
+    def first_inputs(self) -> Any:
+        """What the first forward pass since the step began was given; None if there was none."""
+        return self._seen.forwards[0].inputs if self._seen.forwards else None
+
     # --- What the seams tell ----------------------------------------------------------------------------
 
     def called_layer(
         self, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any], outputs: Any
     ) -> None:
         """Of forward passes, the model's and those of single layers."""
-        inputs = arguments[0] if arguments else next(iter(options.values()), None)
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in _leaves(outputs)):
+            return  # a model is being made
+        named = [value for name, value in options.items() if name not in ("training", "mask")]
+        inputs = next(iter([*arguments, *named]), None)
         # Positions after the first are the layer's own; `training` is passed by name.
         training = options.get("training")
         self._seen.forwards.append(_Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
@@ -87,6 +96,9 @@ class StepRecorder:
     def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
         """Of the model's own loss."""
         self._seen.computed.append((arguments, loss))
+        added = [each for each in self._model.losses if _is_number(each)]
+        if added:
+            self._seen.added = _dense(tf.add_n([tf.cast(each, "float32") for each in added]))
 
     def called_loss(self, criterion: Any, y_true: Any, y_pred: Any, loss: Any) -> None:
         """Of what losses are made of."""
@@ -101,20 +113,24 @@ class StepRecorder:
         """Gradients as a tape gave them; those by inputs alone are not for training."""
         pairs = list(zip(_leaves(sources), _leaves(gradients), strict=False))
         named = [(self._name(source), gradient) for source, gradient in pairs if _is_variable(source)]
+        trained = self._model.trainable_variables
+        if not named and [each.shape for each, _ in pairs] == [tuple(each.shape) for each in trained]:
+            # Values of the variables, as `stateless_call` takes them.
+            named = [(self._name(each), gradient) for each, (_, gradient) in zip(trained, pairs, strict=True)]
         if not named:
             return
         for each in _leaves(target):
             if not any(each is known for known in self._seen.targets):
                 self._seen.targets.append(each)
         for name, gradient in named:
-            self._seen.taken.setdefault(name, []).append(gradient)
+            self._seen.taken.setdefault(name, []).append(_as_it_is(gradient))
 
     def begins_apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
         """Gradients as an optimizer receives them."""
         if not any(optimizer is known for known in self._seen.optimizers):
             self._seen.optimizers.append(optimizer)
         for gradient, variable in zip(gradients, variables, strict=False):
-            self._seen.received.setdefault(self._name(variable), []).append(gradient)
+            self._seen.received.setdefault(self._name(variable), []).append(_as_it_is(gradient))
 
     def applied(self, optimizer: Any) -> None:
         """What it changed is seen in the state."""
@@ -148,8 +164,10 @@ class StepRecorder:
                 trace.add("gradient", f"tape gradient of {name}", "none")
         for name, gradients in seen.received.items():
             given = [gradient for gradient in gradients if gradient is not None]
-            if len(given) == 1:
-                trace.add("gradient", f"gradient of {name}", _dense(given[0]), "decides")
+            for gradient in given:
+                # Of several updates in a step none is the other side's one.
+                role: Role = "decides" if len(given) == 1 else "notes"
+                trace.add("gradient", f"gradient of {name}", _dense(gradient), role)
         for optimizer in seen.optimizers:
             trace.add("update", "optimizer", type(optimizer).__name__)
         self._write_state(trace, after)
@@ -173,6 +191,8 @@ class StepRecorder:
         forward = self._forward_of_loss(seen)
         if forward is not None:
             trace.add("forward", "training flag", str(forward.training))
+            dtypes = dict.fromkeys(_dtype(leaf) for leaf in _leaves(forward.outputs) if leaf is not None)
+            trace.add("forward", "dtype of the outputs", ", ".join(dtypes))
             _add_structure(trace, "forward", "outputs", forward.outputs)
         others = [each for each in seen.forwards if each.layer is self._model]
         trace.add("forward", "forward passes of the model", str(len(others)), "notes")
@@ -218,14 +238,8 @@ class StepRecorder:
                     _dense(loss),
                     "notes",
                 )
-        losses = [loss for loss in self._model.losses if _is_number(loss)]
-        if losses:
-            trace.add(
-                "loss",
-                "losses that layers added",
-                _dense(tf.add_n([tf.cast(each, "float32") for each in losses])),
-                "notes",
-            )
+        if seen.added is not None:
+            trace.add("loss", "losses that layers added", seen.added, "notes")
 
     def _unscaled(self, target: Any, seen: _Seen) -> Any:
         return next((loss for loss, scaled in seen.scaled if scaled is target), target)
@@ -307,6 +321,11 @@ def _change(old: Array, new: Array) -> Array:
     if new.dtype.kind in "iub":
         return new
     return np.subtract(new, old, dtype=np.float64)
+
+
+def _as_it_is(gradient: Any) -> Any:
+    """A gradient as it is now: whoever accumulates gradients may go on with the same variable or array."""
+    return as_array(gradient) if isinstance(gradient, keras.Variable | tf.Variable | np.ndarray) else gradient
 
 
 def _dense(value: Any) -> Array:

@@ -23,8 +23,8 @@ class Reduced:
         shape: Of the array.
         dtype: Its name.
         digest: SHA-256 over its bytes.
-        norm: The square root of the sum of squares, in float64.
-        largest: The largest absolute value.
+        norm: The square root of the sum of squares of all finite values, in float64; 0 of text.
+        largest: The largest absolute value of these.
     """
 
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ class StepTrace:
     Attributes:
         epoch: Counted from 0.
         step: The number of its batch in the experiment's epoch, counted from 0.
-        kind: `training`, `evaluation`, or `epoch` for what is there once an epoch has ended.
+        kind: `training`, `evaluation`, `epoch` for what is there once an epoch has ended, or `end`.
         records: By quantity.
     """
 
@@ -101,7 +101,9 @@ class Trace:
 
 def reduced(array: Array) -> Reduced:
     """What is kept of an array that is too large to be kept whole."""
-    wide = np.abs(array.astype(np.float64)) if array.size else np.zeros(1)
+    is_number = array.size and array.dtype.kind not in "USO"
+    wide = np.abs(array.astype(np.float64)) if is_number else np.zeros(1)
+    wide = np.append(wide[np.isfinite(wide)], 0.0)
     return Reduced(
         tuple(array.shape),
         array.dtype.name,

@@ -157,9 +157,13 @@ class _Hooks:
         return self._wrapped("layer", original, tell)
 
     def _stateless(self, original: Original) -> Original:
-        def tell(result: Any, layer: Any, trainable: Any, others: Any, *args: Any, **kwargs: Any) -> None:
-            options = {name: value for name, value in kwargs.items() if name != "return_losses"}
-            self._observer.called_layer(layer, args, options, result[0])
+        variables = ("trainable_variables", "non_trainable_variables")
+
+        def tell(result: Any, layer: Any, *args: Any, **kwargs: Any) -> None:
+            own = ("return_losses", *variables)
+            options = {name: value for name, value in kwargs.items() if name not in own}
+            positions = len(variables) - sum(name in kwargs for name in variables)
+            self._observer.called_layer(layer, args[positions:], options, result[0])
 
         return self._wrapped("layer", original, tell)
 
@@ -221,4 +225,10 @@ def _with_own(base: type[Any], name: str) -> list[type[Any]]:
     found: list[type[Any]] = [base]
     for each in found:  # grows while it is gone through
         found += [kind for kind in each.__subclasses__() if kind not in found]
-    return [kind for kind in found if kind is base or name in vars(kind)]
+
+    def defines(kind: type[Any]) -> bool:
+        # Itself, or by way of a class that is none of these.
+        definer = next(each for each in kind.__mro__ if name in vars(each))
+        return kind is base or definer is kind or definer not in {*found, *base.__mro__}
+
+    return [kind for kind in found if defines(kind)]

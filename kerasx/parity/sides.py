@@ -14,6 +14,7 @@ from kerasx.experiment import Experiment
 from kerasx.references import References, is_reference
 from kerasx.registry import Registry
 from kerasx.runs.directory import RunDirectory, find_run, list_runs
+from kerasx.runs.result import Run
 
 if TYPE_CHECKING:
     from kerasx.assembly.resolve import Resolver
@@ -95,6 +96,10 @@ def side_of(name: Any, base: Experiment, registry: Registry, runs: Path) -> Name
 def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
     if isinstance(name, Experiment):
         return Named(name.strategy.described, name)
+    if isinstance(name, Path):
+        name = str(name)
+    if isinstance(name, Run):
+        name = str(name.directory)
     if not isinstance(name, str):
         return Named(getattr(name, "__name__", type(name).__name__), base.with_values(strategy=name))
     set_in_base = {field: getattr(base, field) for field in base.model_fields_set if field != "strategy"}

@@ -40,9 +40,8 @@ def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
     renamed = _renumbered(paths)
 
     def name(path: str) -> str:
-        for old, new in renamed.items():
-            path = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(old)}(?=/)", new, path)
-        return path
+        *layers, last = path.split("/")
+        return "/".join([*(renamed.get(layer, layer) for layer in layers), last])
 
     # Slots are called by the optimizer's name, which is numbered too, and that of what they are of.
     joined = {path.replace("/", "_"): name(path).replace("/", "_") for path in paths}
@@ -99,8 +98,10 @@ def is_rate(name: str) -> bool:
 
 
 def as_array(value: Any) -> Array:
-    """A variable or an eager tensor as a NumPy array of its own; bfloat16 and its like keep their dtype."""
-    return np.array(keras.ops.convert_to_numpy(value))
+    """A variable, a tensor or numbers as a NumPy array of its own; bfloat16 and its like keep their dtype."""
+    if isinstance(value, keras.Variable):
+        value = value.value
+    return np.array(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def is_seed(variable: Any) -> bool:

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasx.errors import UsageError, one_line
 from kerasx.parity.first_steps import Steps
@@ -86,9 +86,11 @@ def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
         (folder / TRACE).write_text(to_json(described), encoding="utf-8")
         folder.chmod(0o755)
         folder.rename(path)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UsageError(f"`{path}` cannot be written: {error.strerror}.") from error
+        if isinstance(error, OSError):
+            raise UsageError(f"`{path}` cannot be written: {error.strerror}.") from error
+        raise
 
 
 def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
@@ -171,7 +173,7 @@ def _value(described: Any, arrays: dict[str, Array]) -> Any:
     array = arrays[described["array"]]
     if array.dtype.name == described["dtype"] or array.dtype.kind == "U":
         return array
-    return array.view(keras.ops.convert_to_numpy(keras.ops.zeros((), described["dtype"])).dtype)
+    return array.view(tf.as_dtype(described["dtype"]).as_numpy_dtype)
 
 
 def _number(value: float | None) -> float:

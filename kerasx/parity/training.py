@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import tempfile
 import time
@@ -15,8 +16,10 @@ from kerasx.assembly.assemble import assemble
 from kerasx.assembly.blame import training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
+from kerasx.component import Component
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, UsageError
+from kerasx.parity.first_steps import as_it_was
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, read_state
@@ -46,14 +49,22 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
         assembly = assemble(experiment, named.resolver(registry))
         task = assembly.task
         try:
-            own = make_callbacks(experiment.callbacks, assembly.resolver, Path(folder), keeps_nothing=True)
+            own = make_callbacks(
+                [_own_copy(each) for each in experiment.callbacks],
+                assembly.resolver,
+                Path(folder),
+                keeps_nothing=True,
+            )
             count = _Count()
             task.callbacks = [count, *own] if disturb is None else [_Disturb(disturb), count, *own]
-            started = time.perf_counter()
-            history = assembly.chosen.strategy.train(task)
-            seconds = assembly.compile_seconds + time.perf_counter() - started
-            validation = task.validation
-            evaluation = {} if validation is None else assembly.chosen.strategy.evaluate(task, validation)
+            with as_it_was(assembly):
+                started = time.perf_counter()
+                history = assembly.chosen.strategy.train(task)
+                seconds = assembly.compile_seconds + time.perf_counter() - started
+                validation = task.validation
+                evaluation = {} if validation is None else assembly.chosen.strategy.evaluate(task, validation)
+                digests = weights_digest(task.model), _state_digest(task.model)
+                state = read_state(task.model)
         except KerasxError:
             raise
         except Exception as error:
@@ -70,11 +81,11 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
             evaluation=evaluation,
             seconds=seconds,
             steps=steps,
-            weights_digest=weights_digest(task.model),
-            state_digest=_state_digest(task.model),
+            weights_digest=digests[0],
+            state_digest=digests[1],
             notes=tuple(assembly.notes),
         )
-        return side, read_state(task.model)
+        return side, state
 
 
 def recorded_side(named: Named, run: RunDirectory) -> Side:
@@ -98,6 +109,16 @@ def recorded_side(named: Named, run: RunDirectory) -> Side:
         weights_digest=summary["weights_digest"],
         notes=tuple(summary["notes"]),
     )
+
+
+def _own_copy(callback: Component) -> Component:
+    """A callback object for one training alone, as it was handed over; what cannot be copied is shared."""
+    if not callback.is_object:
+        return callback
+    try:
+        return callback.model_copy(update={"value": copy.deepcopy(callback.value)})
+    except Exception:  # whatever the copying of somebody's object raises
+        return callback
 
 
 class _Count(keras.callbacks.Callback):

@@ -41,7 +41,7 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     telling = [each for each in here if each.quantity not in harmless] or here
     first = telling[0]
     affects = _affects(deciding)
-    said = _said(first, here, deciding, affects)
+    said = _said(a.name, b.name, first, here, affects)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
             " Keras weighs the loss of one output by the rows of a batch where it knows their number, as it"
@@ -81,26 +81,24 @@ def _agreement(nearest: Difference | None) -> str:
     )
 
 
-def _said(first: Difference, here: Sequence[Difference], deciding: Sequence[Difference], affects: str) -> str:
+def _said(a: str, b: str, first: Difference, here: Sequence[Difference], affects: str) -> str:
     if first.quantity == RANDOM_NUMBERS:
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
         )
-    if first.epoch < 0:
+    if first.kind == "end":
         return (
-            f"The first steps agree, and the ends do not: {first.quantity} differs by {first.relative:.1e} of"
-            f" its largest value, and by {first.noise or 0:.1e} through noise. Something wakes later than in"
-            " the first steps."
+            f"The first steps agree, the ends do not: {first.quantity} differs by {_share(first.relative)},"
+            f" and by {_share(first.noise)} through noise. Something wakes later than in these steps."
         )
     where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
     kind = " of the evaluation" if first.kind == "evaluation" else ""
     text = f"They part at stage {first.stage}, {where}{kind}: {first.quantity}"
-    text += f" is {_value(first.a)} and {_value(first.b)}"
+    text += f" is {shown_value(first.a)} in {a} and {shown_value(first.b)} in {b}"
     if first.ratio is not None and abs(first.ratio - 1) > 1e-3:
-        ratio = first.ratio if abs(first.ratio) >= 1 else 1 / first.ratio
-        which = "smaller" if abs(first.ratio) < 1 else "larger"
-        text += f", {ratio:.3f} times {which} in the first"
+        larger, ratio = (a, first.ratio) if abs(first.ratio) >= 1 else (b, 1 / first.ratio)
+        text += f": {ratio:.3f} times larger in {larger}"
     text += "."
     if affects == "report":
         differing = {each.stage for each in here}
@@ -114,8 +112,8 @@ def _said(first: Difference, here: Sequence[Difference], deciding: Sequence[Diff
     return text
 
 
-def _value(value: object) -> str:
-    return shown_value(value)
+def _share(value: float | None) -> str:
+    return "without bound" if value is None else f"{value:.1e} of its largest value"
 
 
 def stages(found: Sequence[Difference]) -> dict[str, Difference]:

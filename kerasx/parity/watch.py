@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 from kerasx.parity.recorder import StepRecorder, write_batch, write_initial, write_logs
 from kerasx.parity.records import StepTrace, Trace
-from kerasx.parity.state import FullState, read_state, set_state
+from kerasx.parity.state import FullState, as_array, read_state, set_state
 
 # Given the number of a step in the trace, the state it is to start from; None for its own.
 StateFor = Callable[[int], FullState | None]
+
+
+_LOOKS_AHEAD = "the loop asks for batches before it trains on those it has"
 
 
 class Watch(keras.callbacks.Callback):
@@ -91,6 +95,16 @@ class Watch(keras.callbacks.Callback):
         self._trace.steps.append(step)
         self._step = None
 
+    def check_batch(self, batch: int) -> None:
+        """See that what a loop trained on is not the batch before the one that it asked for last."""
+        inputs = self._recorder.first_inputs
+        before = rows_of(self._batches["training"], self._epoch, batch - 1) if batch else None
+        own = rows_of(self._batches["training"], self._epoch, batch)
+        if inputs is None or before is None:
+            return
+        if _are_same(inputs, before[0]) and not _are_same(inputs, own[0]):
+            self.slipped = _LOOKS_AHEAD
+
     def expects_no_training(self) -> None:
         """Take what is trained until the next step for a sign that the steps were told apart wrongly."""
         self._recorder.begin(read_state(self.model))
@@ -107,7 +121,7 @@ class Watch(keras.callbacks.Callback):
         if self._by_updates:
             self._step = None  # of what follows the last update
         if self._is_over and self._recorder.saw_training:
-            self.slipped = "the loop asks for batches before it trains on those it has"
+            self.slipped = _LOOKS_AHEAD
         self._is_over = False
 
     # --- Keras's events ---------------------------------------------------------------------------------
@@ -141,6 +155,12 @@ class Watch(keras.callbacks.Callback):
         step = StepTrace(epoch, None, "epoch")
         write_logs(step, "epoch's", logs or {})
         self._trace.steps.append(step)
+
+
+def _are_same(inputs: Any, rows: Any) -> bool:
+    """Whether a model's inputs are these rows, to the bit."""
+    leaves = zip(keras.tree.flatten(inputs), keras.tree.flatten(rows), strict=False)
+    return all(np.array_equal(as_array(ours), theirs) for ours, theirs in leaves)
 
 
 def rows_of(batches: Batches, epoch: int, batch: int) -> Any:
@@ -188,6 +208,8 @@ class _WatchedEpoch:
         return len(self._dataset)
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("cardinality", "element_spec"):
+            return getattr(self._dataset, name)
         self._watch.slipped = f"the loop makes another pipeline of its batches (`{name}`)"
         return getattr(self._dataset, name)
 
@@ -204,5 +226,6 @@ class _WatchedEpoch:
             try:
                 yield batch
             finally:  # a loop may also break off
+                watch.check_batch(number)
                 watch.end()
         watch.expects_no_training()

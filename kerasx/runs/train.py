@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import keras
 
 from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.blame import training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
-from kerasx.assembly.model import policy_of
+from kerasx.assembly.model import kept, policy_of
 from kerasx.assembly.resolve import Resolver
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, NonFiniteError, UsageError
@@ -73,7 +69,7 @@ def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
         task.callbacks = make_callbacks(
             experiment.callbacks, assembly.resolver, Path(folder), keeps_nothing=True
         )
-        with _kept(task.model):
+        with kept(task.model):
             try:
                 history = _history(assembly)
             except KerasxError:
@@ -107,19 +103,6 @@ def _history(assembly: Assembly) -> dict[str, list[Any]]:
             f" returned {type(history).__name__}."
         )
     return history
-
-
-@contextlib.contextmanager
-def _kept(model: keras.Model) -> Iterator[None]:
-    """Put the values of the model's and its optimizer's variables back, whose model may be the user's."""
-    model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables]
-    values = [keras.ops.copy(variable) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
 
 
 def _train(
