@@ -75,6 +75,8 @@ def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float
                     continue
                 if isinstance(against.value, str | Reduced) or against.value.shape != record.value.shape:
                     continue
+                if record.value.dtype.kind in "US":
+                    continue
                 size = farthest(record.value, against.value)
                 key = (ours.kind, quantity)
                 noise[key] = max(noise.get(key, 0.0), size)

@@ -101,7 +101,8 @@ def as_array(value: Any) -> Array:
     """A variable, a tensor or numbers as a NumPy array of its own; bfloat16 and its like keep their dtype."""
     if isinstance(value, keras.Variable):
         value = value.value
-    return np.array(value.numpy() if hasattr(value, "numpy") else value)
+    array = np.array(value.numpy() if hasattr(value, "numpy") else value)
+    return array.astype("S") if array.dtype.hasobject else array  # text
 
 
 def is_seed(variable: Any) -> bool:

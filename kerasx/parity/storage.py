@@ -160,7 +160,7 @@ class _Arrays:
         if key not in self._names:
             self._names[key] = f"a{len(self._names)}"
             # NumPy's format knows no bfloat16 and its like: their bytes are kept.
-            plain = value if value.dtype.kind in "biufcU" else value.view(f"u{value.dtype.itemsize}")
+            plain = value if value.dtype.kind in "biufcUS" else value.view(f"u{value.dtype.itemsize}")
             self.arrays[self._names[key]] = plain
         return {"array": self._names[key], "dtype": small.dtype}
 
@@ -171,7 +171,7 @@ def _value(described: Any, arrays: dict[str, Array]) -> Any:
     if "array" not in described:
         return Reduced(**{**described, "shape": tuple(described["shape"])})
     array = arrays[described["array"]]
-    if array.dtype.name == described["dtype"] or array.dtype.kind == "U":
+    if array.dtype.name == described["dtype"] or array.dtype.kind in "US":
         return array
     return array.view(tf.as_dtype(described["dtype"]).as_numpy_dtype)
 
