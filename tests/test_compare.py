@@ -351,8 +351,8 @@ def test_what_wakes_later_than_the_first_steps_is_seen_at_the_end() -> None:
     pair = only_pair(compare("mine.py:sum_step", "mine.py:late_step", batch_size=4, epochs=1))
     assert (pair.verdict, pair.affects) == ("diverged", "training")
     assert pair.first_difference is not None
-    assert pair.first_difference.stage == "update"
-    assert "The first steps agree, the ends do not" in pair.said
+    assert pair.first_difference.kind == "end"
+    assert "The first steps agree." in pair.said
 
 
 # --- One experiment, varied -----------------------------------------------------------------------------
@@ -1046,3 +1046,42 @@ def test_what_is_not_finite_is_marked_in_a_curve(values: list[float]) -> None:
     assert [bar == "!" for bar in shown] == [not math.isfinite(value) for value in values]
     finite_values = [value for value in values if math.isfinite(value)]
     assert shown.replace("!", "") == curve(finite_values)
+
+
+# --- What ends show -------------------------------------------------------------------------------------
+
+
+def test_a_report_that_goes_wrong_later_is_seen_with_its_epoch() -> None:
+    def late(model: keras.Model, data: Any) -> Any:
+        logs = dict(kerasx.train_step(model, data))
+        epoch = (model.optimizer.iterations - 1) // 8
+        return {**logs, "loss": logs["loss"] * tf.where(epoch >= 2, 100.0, 1.0), "own": logs["loss"]}
+
+    def right(model: keras.Model, data: Any) -> Any:
+        logs = dict(kerasx.train_step(model, data))
+        return {**logs, "own": logs["loss"]}
+
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(64, 4)).astype("float32"), rng.normal(size=(64, 1)).astype("float32"))
+    result = kerasx.Engine().compare(
+        right, late, model=lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]),
+        dataset=rows, loss="mse", metrics=[], epochs=4, batch_size=8,
+    )  # fmt: skip
+    pair = only_pair(result)
+    assert (pair.verdict, pair.affects) == ("diverged", "report")
+    assert pair.first_difference is not None
+    assert (pair.first_difference.epoch, pair.first_difference.quantity) == (2, "reported loss")
+    assert "same weights" in pair.said
+
+
+def test_other_numbers_of_epochs_are_said_to_be_that() -> None:
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(64, 4)).astype("float32"), rng.normal(size=(64, 1)).astype("float32"))
+    result = kerasx.Engine().compare(
+        model=lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]),
+        dataset=rows, loss="mse", metrics=[], batch_size=8, vary={"epochs": [1, 2]},
+    )  # fmt: skip
+    pair = only_pair(result)
+    assert pair.verdict == "diverged"
+    assert "1 epochs in" in pair.said
+    assert "2 in" in pair.said

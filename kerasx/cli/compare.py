@@ -90,8 +90,20 @@ def _varied(settings: list[str]) -> dict[str, list[Any]]:
                 f"--vary {setting}: there is no key `{key}` to vary."
                 f" {suggestion(key, Experiment.model_fields, what='keys')}"
             )
-        found[key] = [parse_settings([f"{key}={value}"])[key] for value in values.split(",")]
+        found[key] = [parse_settings([f"{key}={value}"])[key] for value in _parts(values)]
     return found
+
+
+def _parts(text: str) -> list[str]:
+    """The parts between commas that stand in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _seeds(text: str | None) -> list[int]:

@@ -12,7 +12,7 @@ from kerasx.errors import UsageError
 from kerasx.parity.distributions import distributions
 from kerasx.parity.ends import Ends
 from kerasx.parity.judge import decides
-from kerasx.parity.lockstep import Lockstep, Told, trace_folder
+from kerasx.parity.lockstep import Lockstep, Told, trace_folders
 from kerasx.parity.result import Comparison, Pair, Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
@@ -54,8 +54,8 @@ def compare(
     with distribution_scope(max(side.experiment.devices or 1 for side in sides)):
         pass  # TensorFlow has to be told of the devices of all before the first is trained
     if traces is not None:
-        for side in sides:
-            check_new(trace_folder(traces, side))
+        for folder in trace_folders(sides).values():
+            check_new(traces / folder)
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []

@@ -8,6 +8,8 @@ from kerasx.parity.first_steps import end_trace
 from kerasx.parity.judge import Difference, Envelope, differences
 from kerasx.parity.lockstep import Told
 from kerasx.parity.noise import ModelDisturbance, measure
+from kerasx.parity.recorder import write_logs
+from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
@@ -42,16 +44,38 @@ class Ends:
         self._noise: dict[int, Envelope] = {}
 
     def pair(self, a: int, b: int) -> list[Difference]:
-        """The differences of two ends."""
-        ours, theirs = self._states[a], self._states[b]
-        if ours is None or theirs is None or not ours.fits(theirs):
-            return []
+        """The differences of what two trainings report, epoch by epoch, and of what they end with."""
+        states = [self._states[each] for each in (a, b)]
+        known = all(state is not None for state in states)
+        ours, theirs = (
+            _trace(self._ends[each], state if known else None)
+            for each, state in zip((a, b), states, strict=True)
+        )
         faster = min((a, b), key=lambda each: self._ends[each].seconds)
         if faster not in self._noise:
-            side, end = self._sides[faster], self._states[faster]
-            assert end is not None
+            side = self._sides[faster]
             self._told(f"training {side.name} with noise, twice")
-            disturbed = [train_side(side, self._registry, ModelDisturbance(seed))[1] for seed in (1, 2)]
-            self._noise[faster] = measure(end_trace(end, 0), [end_trace(state, 0) for state in disturbed])
-        last = self._sides[a].experiment.epochs - 1
-        return differences(end_trace(ours, last), end_trace(theirs, last), self._noise[faster])
+            disturbed = [train_side(side, self._registry, ModelDisturbance(seed)) for seed in (1, 2)]
+            self._noise[faster] = measure(
+                _trace(self._ends[faster], self._states[faster]),
+                [_trace(end, state) for end, state in disturbed],
+            )
+        return differences(ours, theirs, self._noise[faster])
+
+
+def _trace(end: Side, state: FullState | None) -> Trace:
+    """How a training went, as a trace whose steps are epochs."""
+    trace = Trace(end.name)
+    epochs = max((len(values) for values in end.history.values()), default=0)
+    for epoch in range(epochs):
+        step = StepTrace(epoch, None, "end")
+        if not epoch:
+            step.add("data", "number of epochs", str(epochs), "decides")
+        logs = {name: values[epoch] for name, values in end.history.items() if epoch < len(values)}
+        write_logs(step, "reported", logs)
+        trace.steps.append(step)
+    if state is not None:
+        last = end_trace(state, epochs - 1)
+        write_logs(last.steps[0], "evaluated", end.evaluation)
+        trace.steps += last.steps
+    return trace

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.metadata
 import platform
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,8 +18,10 @@ import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.blame import training_error
+from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import kept
+from kerasx.component import Component
 from kerasx.data.sample import sample
 from kerasx.errors import KerasxError
 from kerasx.parity.noise import Disturbance
@@ -75,7 +80,7 @@ def take_steps(
         PluginError: A plugin that was asked for fails.
     """
     experiment = side.experiment
-    with isolated(experiment.seed, experiment.precision):
+    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
         numbers: dict[str, list[int]] = {}
 
         def adjust(task: TrainingTask) -> None:
@@ -87,6 +92,7 @@ def take_steps(
 
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
         try:
+            assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
         except KerasxError:
             raise
@@ -130,7 +136,8 @@ def _take(
     watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
     watch.set_model(model)
     task.epochs = EPOCHS
-    task.callbacks = [watch]
+    # After the others, whose changes belong to the step.
+    task.callbacks = [*task.callbacks, watch]
     if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
         task.batches = WatchedBatches(task.batches, watch)
     with contextlib.ExitStack() as stack:
@@ -181,6 +188,24 @@ def _functions_run_eagerly() -> Iterator[None]:
             yield
     finally:
         tf.config.run_functions_eagerly(before)
+
+
+@contextlib.contextmanager
+def own_callbacks(assembly: Assembly) -> Iterator[list[keras.callbacks.Callback]]:
+    """The experiment's callbacks, for one training alone; files that they write are removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [_own_copy(each) for each in assembly.experiment.callbacks]
+        yield make_callbacks(copies, assembly.resolver, Path(folder), keeps_nothing=True)
+
+
+def _own_copy(callback: Component) -> Component:
+    """A callback object as it was handed over; what cannot be copied is shared."""
+    if not callback.is_object:
+        return callback
+    try:
+        return callback.model_copy(update={"value": copy.deepcopy(callback.value)})
+    except Exception:  # whatever the copying of somebody's object raises
+        return callback
 
 
 @contextlib.contextmanager

@@ -13,9 +13,11 @@ from kerasx.parity.records import STAGES, Array, Record, Reduced, StepTrace, Tra
 # A difference counts from so many times what the disturbance of a weight by one unit in its last place makes,
 # as two ways of writing one formula round at more places than one.
 MARGIN = 32.0
-# And from so many units in the last place of the largest value, where the disturbance makes none.
+# And from so many units in the last place of the largest value, where the disturbance makes none. Of a
+# change: of the largest value that changed.
 UNITS = 8.0
 
+_GRADIENT, _CHANGE = "gradient of ", "change of "
 _LABELS, _LABELS_OF_LOSS = "batch y", "y of the loss"
 
 # What differs where XLA draws the masks of dropout, and nothing else does.
@@ -85,7 +87,7 @@ def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Diffe
     for ours, theirs in zip(a.steps, b.steps, strict=False):
         here = list(_of_step(ours, theirs, noise))
         found += sorted(here, key=lambda each: STAGES.index(each.stage))
-    if len(a.steps) != len(b.steps):
+    if len(a.steps) != len(b.steps) and not found:
         longer = a if len(a.steps) > len(b.steps) else b
         at = longer.steps[min(len(a.steps), len(b.steps))]
         found.append(
@@ -107,11 +109,30 @@ def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iter
             continue
         if encoded and quantity in (_LABELS, _LABELS_OF_LOSS):
             continue
+        is_made_up_for = quantity.startswith(_GRADIENT) and _updates_agree(
+            ours.records.get(_CHANGE + quantity.removeprefix(_GRADIENT)),
+            theirs.records.get(_CHANGE + quantity.removeprefix(_GRADIENT)),
+        )
         stage = min(left.stage, right.stage, key=STAGES.index)
-        decides = left.role == right.role == "decides"
+        decides = left.role == right.role == "decides" and not is_made_up_for
         found = compared(left, right, None if noise is None else noise.get((ours.kind, quantity), 0.0))
         if found is not None:
             yield Difference(ours.epoch, ours.step, ours.kind, stage, quantity, *found[:5], decides, found[5])
+
+
+def _updates_agree(left: Record | None, right: Record | None) -> bool:
+    """Whether a variable changes on both sides in the same manner, and so far that it can be told.
+
+    Gradients that differ are made up for then, by a learning rate or by who clips or decays. Where the change
+    is lost in what the variable is rounded to, it tells nothing of the gradients.
+    """
+    if left is None or right is None:
+        return False
+    a, b = left.value, right.value
+    if isinstance(a, str | Reduced) or isinstance(b, str | Reduced) or a.shape != b.shape:
+        return False
+    scale = max(_scale(a), _scale(b))
+    return scale > 100 * max(left.unit, right.unit) and farthest(a, b) < 0.01 * scale
 
 
 def _same_labels(left: Record | None, right: Record | None) -> bool:
@@ -167,7 +188,7 @@ def compared(
     relative = size / scale if np.isfinite(size) and scale else None
     if noise is None:
         return (*values, relative, None, True, _ratio(a, b))
-    limit = MARGIN * noise + UNITS * _unit(a, b) * scale
+    limit = MARGIN * noise + UNITS * max(_unit(a, b) * scale, left.unit, right.unit)
     beyond = not np.isfinite(size) or size > limit
     return (*values, relative, noise / scale if scale and np.isfinite(noise) else None, beyond, _ratio(a, b))
 

@@ -96,9 +96,10 @@ class Lockstep:
         if not self.is_traceable:
             return []
         taken, noise = self._traced()
+        folders = trace_folders(self._sides)
         told = []
         for side, steps in zip(self._sides, taken, strict=True):
-            path = trace_folder(folder, side)
+            path = folder / folders[side.name]
             save_trace(path, steps, noise)
             told.append(f"the trace of {side.name} is {path}")
         return told
@@ -153,7 +154,12 @@ class Lockstep:
                 self.notes.append(f"{side.name} was not kept in lockstep: {slipped}")
         leading = next(side for number, side in enumerate(sides) if taken[number] is leader)
         if noise is None:
-            noise = measure(leader.trace, self._repeated(leading, leader, observes=observes, draws=draws))
+            repeated = self._repeated(leading, leader, observes=observes, draws=draws)
+            if unsteady := differences(leader.trace, repeated[0]):
+                self.notes.append(
+                    f"{leading.name} does not repeat itself: {unsteady[0].quantity} differs from one state"
+                )
+            noise = measure(leader.trace, repeated)
         return [taken[number] for number in range(len(sides))], noise
 
     def _repeated(self, side: Named, leader: Steps, *, observes: bool, draws: bool) -> list[Trace]:
@@ -170,9 +176,14 @@ class Lockstep:
         ]
 
 
-def trace_folder(folder: Path, side: Named) -> Path:
-    """Where the trace of a side is kept among others."""
-    return folder / (re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace")
+def trace_folders(sides: Sequence[Named]) -> dict[str, str]:
+    """What the folders of the traces of sides are called, by the sides' names."""
+    found: dict[str, str] = {}
+    for side in sides:
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace"
+        number = sum(each == name or each.startswith(f"{name}-") for each in found.values())
+        found[side.name] = f"{name}-{number + 1}" if number else name
+    return found
 
 
 def _first_epoch(trace: Trace) -> Trace:

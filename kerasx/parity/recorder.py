@@ -258,7 +258,7 @@ class StepRecorder:
                 trace.add("forward", f"seed {name}", new, "decides")
             else:
                 stage = "update" if id(variable) in trained else "state"
-                trace.add(stage, f"change of {name}", _change(old, new), "decides")
+                trace.add(stage, f"change of {name}", _change(old, new), "decides", _unit(new))
         for name, value in slots:
             if not is_rate(name):
                 trace.add("update", f"slot {name}", value, "decides")
@@ -321,6 +321,14 @@ def _change(old: Array, new: Array) -> Array:
     if new.dtype.kind in "iub":
         return new
     return np.subtract(new, old, dtype=np.float64)
+
+
+def _unit(values: Array) -> float:
+    """One unit in the last place of the largest of some floating-point numbers."""
+    if not keras.backend.is_float_dtype(values.dtype.name):
+        return 0.0
+    finite = np.abs(values[np.isfinite(values)])
+    return float(np.spacing(finite.max())) if finite.size else 0.0
 
 
 def _as_it_is(gradient: Any) -> Any:

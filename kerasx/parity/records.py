@@ -49,11 +49,13 @@ class Record:
         role: Whether a difference in it `decides` that the two do or report something else; only `tells`
             where such a difference comes from, as whoever scales a loss and unscales the gradients does no
             other training; or `notes` how something was done, which is not compared.
+        unit: Of a change, one unit in the last place of the largest value that changed, as it is rounded.
     """
 
     stage: str
     value: Value
     role: Role = "tells"
+    unit: float = 0.0
 
 
 @dataclass
@@ -72,14 +74,14 @@ class StepTrace:
     kind: str = "training"
     records: dict[str, Record] = field(default_factory=dict)
 
-    def add(self, stage: str, quantity: str, value: Any, role: Role = "tells") -> None:
+    def add(self, stage: str, quantity: str, value: Any, role: Role = "tells", unit: float = 0.0) -> None:
         """Keep a value; a quantity that occurs again is numbered."""
         name, number = quantity, 1
         while name in self.records:
             number += 1
             name = f"{quantity} ({number})"
         kept = value if isinstance(value, str | Reduced) else np.asarray(value)
-        self.records[name] = Record(stage, kept, role)
+        self.records[name] = Record(stage, kept, role, unit)
 
 
 @dataclass

@@ -60,7 +60,7 @@ def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
                 "step": step.step,
                 "kind": step.kind,
                 "records": [
-                    [quantity, record.stage, record.role, kept.described(record.value)]
+                    [quantity, record.stage, record.role, record.unit, kept.described(record.value)]
                     for quantity, record in step.records.items()
                 ],
             }
@@ -116,8 +116,8 @@ def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
                 each["step"],
                 each["kind"],
                 {
-                    quantity: Record(stage, _value(value, loaded), role)
-                    for quantity, stage, role, value in each["records"]
+                    quantity: Record(stage, _value(value, loaded), role, unit)
+                    for quantity, stage, role, unit, value in each["records"]
                 },
             )
             for each in described["steps"]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kerasx.assembly.assemble import assemble
 from kerasx.assembly.blame import training_error
-from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
-from kerasx.component import Component
 from kerasx.digest import weights_digest
 from kerasx.errors import KerasxError, UsageError
-from kerasx.parity.first_steps import as_it_was
+from kerasx.parity.first_steps import as_it_was, own_callbacks
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, read_state
@@ -45,16 +41,11 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
         PluginError: A plugin that was asked for fails.
     """
     experiment = named.experiment
-    with isolated(experiment.seed, experiment.precision), tempfile.TemporaryDirectory() as folder:
+    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
         assembly = assemble(experiment, named.resolver(registry))
         task = assembly.task
         try:
-            own = make_callbacks(
-                [_own_copy(each) for each in experiment.callbacks],
-                assembly.resolver,
-                Path(folder),
-                keeps_nothing=True,
-            )
+            own = stack.enter_context(own_callbacks(assembly))
             count = _Count()
             task.callbacks = [count, *own] if disturb is None else [_Disturb(disturb), count, *own]
             with as_it_was(assembly):
@@ -109,16 +100,6 @@ def recorded_side(named: Named, run: RunDirectory) -> Side:
         weights_digest=summary["weights_digest"],
         notes=tuple(summary["notes"]),
     )
-
-
-def _own_copy(callback: Component) -> Component:
-    """A callback object for one training alone, as it was handed over; what cannot be copied is shared."""
-    if not callback.is_object:
-        return callback
-    try:
-        return callback.model_copy(update={"value": copy.deepcopy(callback.value)})
-    except Exception:  # whatever the copying of somebody's object raises
-        return callback
 
 
 class _Count(keras.callbacks.Callback):

@@ -47,6 +47,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
             " Keras weighs the loss of one output by the rows of a batch where it knows their number, as it"
             " does eagerly, and takes the mean of batches in a graph."
         )
+    if a.weights_digest is not None and a.weights_digest == b.weights_digest:
+        said += " The trainings end with the same weights, to the bit."
     return Pair(a.name, b.name, "diverged", affects, first, tuple(here), said)
 
 
@@ -86,6 +88,13 @@ def _said(a: str, b: str, first: Difference, here: Sequence[Difference], affects
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
+        )
+    if first.kind == "end" and first.stage == "data":
+        return f"They train for {shown_value(first.a)} epochs in {a} and {shown_value(first.b)} in {b}."
+    if first.kind == "end" and first.stage == "report":
+        return (
+            f"The first steps agree. In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a}"
+            f" and {shown_value(first.b)} in {b}: something wakes later than in the first steps."
         )
     if first.kind == "end":
         return (
