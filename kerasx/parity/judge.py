@@ -196,7 +196,7 @@ def compared(
 def _reduced_compared(
     a: Array | Reduced, b: Array | Reduced, noise: float | None
 ) -> tuple[Any, Any, float | None, float | None, bool, float | None] | None:
-    """By digest, and by what is left of the values: their norm."""
+    """By digest, and by what is left of the values: their norm and their sketch."""
     from kerasx.parity.records import reduced
 
     left, right = (each if isinstance(each, Reduced) else reduced(each) for each in (a, b))
@@ -205,9 +205,15 @@ def _reduced_compared(
     if left.shape != right.shape:
         return (f"shape {list(left.shape)}", f"shape {list(right.shape)}", None, None, True, None)
     scale = max(left.norm, right.norm)
-    relative = abs(left.norm - right.norm) / scale if scale else 0.0
-    limit = None if noise is None else MARGIN * noise + UNITS * float(np.finfo(np.float32).eps) * scale
-    beyond = limit is None or relative * scale > limit
+    apart = np.subtract(left.sketch, right.sketch)
+    distance = float(np.sqrt(np.mean(apart * apart)))
+    relative = distance / scale if scale else 0.0
+    limit = None
+    if noise is not None:
+        # What every element may differ by, as the norm of such differences.
+        each = MARGIN * noise + UNITS * float(np.finfo(np.float32).eps) * max(left.largest, right.largest)
+        limit = each * float(np.sqrt(np.prod(left.shape)))
+    beyond = limit is None or distance > limit
     return (f"norm {left.norm:.8g}", f"norm {right.norm:.8g}", relative, None, beyond, None)
 
 

@@ -14,6 +14,9 @@ STAGES = ("data", "initial-state", "forward", "loss", "gradient", "update", "sta
 
 Array = npt.NDArray[Any]
 
+# How many products with random signs are kept of a large array.
+_SKETCH = 16
+
 
 @dataclass(frozen=True)
 class Reduced:
@@ -25,6 +28,8 @@ class Reduced:
         digest: SHA-256 over its bytes.
         norm: The square root of the sum of squares of all finite values, in float64; 0 of text.
         largest: The largest absolute value of these.
+        sketch: Products of these values with fixed random signs, in float64: how far two arrays lie apart can
+            be told from them (Alon, Matias and Szegedy, 1996), be they of one norm or not.
     """
 
     shape: tuple[int, ...]
@@ -32,6 +37,7 @@ class Reduced:
     digest: str
     norm: float
     largest: float
+    sketch: tuple[float, ...]
 
 
 Value = Array | Reduced | str
@@ -101,15 +107,20 @@ class Trace:
     notes: list[str] = field(default_factory=list)
 
 
+def _signs(number: int, size: int) -> Array:
+    return np.random.default_rng(number).integers(0, 2, size, dtype=np.int8).astype(bool)
+
+
 def reduced(array: Array) -> Reduced:
     """What is kept of an array that is too large to be kept whole."""
     is_number = array.size and array.dtype.kind not in "USO"
-    wide = np.abs(array.astype(np.float64)) if is_number else np.zeros(1)
-    wide = np.append(wide[np.isfinite(wide)], 0.0)
+    wide = array.astype(np.float64).reshape(-1) if is_number else np.zeros(1)
+    wide = np.where(np.isfinite(wide), wide, 0.0)
     return Reduced(
         tuple(array.shape),
         array.dtype.name,
         hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
         float(np.sqrt(np.sum(wide * wide))),
-        float(wide.max()),
+        float(np.abs(wide).max()),
+        tuple(float(np.sum(np.where(_signs(number, wide.size), wide, -wide))) for number in range(_SKETCH)),
     )

@@ -169,7 +169,8 @@ def _value(described: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(described, str):
         return described
     if "array" not in described:
-        return Reduced(**{**described, "shape": tuple(described["shape"])})
+        tuples = {name: tuple(described[name]) for name in ("shape", "sketch")}
+        return Reduced(**{**described, **tuples})
     array = arrays[described["array"]]
     if array.dtype.name == described["dtype"] or array.dtype.kind in "US":
         return array
