@@ -86,7 +86,7 @@ def compare(
             if not decides(found):
                 found += final.pair(a, b)
             verdicts[a, b] = judged(ends[a], ends[b], found)
-        notes += lockstep.notes
+    notes += lockstep.notes
     return Comparison(
         tuple(ends),
         tuple(verdicts[pair] for pair in pairs),

@@ -8,12 +8,12 @@ from kerasx.parity.first_steps import end_trace
 from kerasx.parity.judge import Difference, Envelope, differences
 from kerasx.parity.lockstep import Told
 from kerasx.parity.noise import ModelDisturbance, measure
-from kerasx.parity.recorder import write_logs
 from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
 from kerasx.parity.training import train_side
+from kerasx.parity.writing import write_logs
 from kerasx.registry import Registry
 
 

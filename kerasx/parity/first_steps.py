@@ -169,7 +169,11 @@ def _about(assembly: Assembly) -> dict[str, Any]:
 
 
 def _switch_randomness_off(model: keras.Model) -> None:
-    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there."""
+    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there.
+
+    Keras's public `layers` are a model's own, not those within its layers (attention has a dropout layer):
+    hence its private walk over all of them, here only.
+    """
     for layer in model._flatten_layers():
         if any(is_seed(variable) for variable in layer.variables):
             for name in ("rate", "stddev", "dropout", "recurrent_dropout"):

@@ -7,12 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasx.parity.records import Array, Role, StepTrace
 from kerasx.parity.state import FullState, as_array, is_rate, is_seed, named_variables, state_variables
-from kerasx.plain import plain_value
+from kerasx.parity.writing import (
+    add_structure,
+    as_it_is,
+    change,
+    dense,
+    dtype_text,
+    is_number,
+    is_variable,
+    leaves,
+    same_leaves,
+    shape_text,
+    unit,
+    write_logs,
+)
 from kerasx.training.loop import reported_logs
 
 
@@ -85,7 +97,7 @@ class StepRecorder:
         self, layer: Any, arguments: tuple[Any, ...], options: dict[str, Any], outputs: Any
     ) -> None:
         """Of forward passes, the model's and those of single layers."""
-        if any(isinstance(leaf, keras.KerasTensor) for leaf in _leaves(outputs)):
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in leaves(outputs)):
             return  # a model is being made
         named = [value for name, value in options.items() if name not in ("training", "mask")]
         inputs = next(iter([*arguments, *named]), None)
@@ -96,9 +108,9 @@ class StepRecorder:
     def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
         """Of the model's own loss."""
         self._seen.computed.append((arguments, loss))
-        added = [each for each in self._model.losses if _is_number(each)]
+        added = [each for each in self._model.losses if is_number(each)]
         if added:
-            self._seen.added = _dense(tf.add_n([tf.cast(each, "float32") for each in added]))
+            self._seen.added = dense(tf.add_n([tf.cast(each, "float32") for each in added]))
 
     def called_loss(self, criterion: Any, y_true: Any, y_pred: Any, loss: Any) -> None:
         """Of what losses are made of."""
@@ -111,26 +123,26 @@ class StepRecorder:
 
     def took_gradient(self, target: Any, sources: Any, gradients: Any) -> None:
         """Gradients as a tape gave them; those by inputs alone are not for training."""
-        pairs = list(zip(_leaves(sources), _leaves(gradients), strict=False))
-        named = [(self._name(source), gradient) for source, gradient in pairs if _is_variable(source)]
+        pairs = list(zip(leaves(sources), leaves(gradients), strict=False))
+        named = [(self._name(source), gradient) for source, gradient in pairs if is_variable(source)]
         trained = self._model.trainable_variables
         if not named and [each.shape for each, _ in pairs] == [tuple(each.shape) for each in trained]:
             # Values of the variables, as `stateless_call` takes them.
             named = [(self._name(each), gradient) for each, (_, gradient) in zip(trained, pairs, strict=True)]
         if not named:
             return
-        for each in _leaves(target):
+        for each in leaves(target):
             if not any(each is known for known in self._seen.targets):
                 self._seen.targets.append(each)
         for name, gradient in named:
-            self._seen.taken.setdefault(name, []).append(_as_it_is(gradient))
+            self._seen.taken.setdefault(name, []).append(as_it_is(gradient))
 
     def begins_apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
         """Gradients as an optimizer receives them."""
         if not any(optimizer is known for known in self._seen.optimizers):
             self._seen.optimizers.append(optimizer)
         for gradient, variable in zip(gradients, variables, strict=False):
-            self._seen.received.setdefault(self._name(variable), []).append(_as_it_is(gradient))
+            self._seen.received.setdefault(self._name(variable), []).append(as_it_is(gradient))
 
     def applied(self, optimizer: Any) -> None:
         """What it changed is seen in the state."""
@@ -159,7 +171,7 @@ class StepRecorder:
         self._write_loss(trace, seen)
         for name, gradients in seen.taken.items():
             if len(gradients) == 1 and gradients[0] is not None:
-                trace.add("gradient", f"tape gradient of {name}", _dense(gradients[0]))
+                trace.add("gradient", f"tape gradient of {name}", dense(gradients[0]))
             elif all(gradient is None for gradient in gradients):
                 trace.add("gradient", f"tape gradient of {name}", "none")
         for name, gradients in seen.received.items():
@@ -167,7 +179,7 @@ class StepRecorder:
             for gradient in given:
                 # Of several updates in a step none is the other side's one.
                 role: Role = "decides" if len(given) == 1 else "notes"
-                trace.add("gradient", f"gradient of {name}", _dense(gradient), role)
+                trace.add("gradient", f"gradient of {name}", dense(gradient), role)
         for optimizer in seen.optimizers:
             trace.add("update", "optimizer", type(optimizer).__name__)
         self._write_state(trace, after)
@@ -181,19 +193,19 @@ class StepRecorder:
     def _write_data(self, trace: StepTrace, seen: _Seen) -> None:
         trace.add("data", "the batch", "used" if seen.forwards or seen.taken else "left out")
         if seen.forwards:
-            _add_structure(trace, "data", "inputs of the first forward pass", seen.forwards[0].inputs)
+            add_structure(trace, "data", "inputs of the first forward pass", seen.forwards[0].inputs)
         if seen.computed:
             arguments, _ = seen.computed[0]
             for name in ("y", "sample_weight"):
-                _add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
+                add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
 
     def _write_forward(self, trace: StepTrace, seen: _Seen) -> None:
         forward = self._forward_of_loss(seen)
         if forward is not None:
             trace.add("forward", "training flag", str(forward.training))
-            dtypes = dict.fromkeys(_dtype(leaf) for leaf in _leaves(forward.outputs) if leaf is not None)
+            dtypes = dict.fromkeys(dtype_text(leaf) for leaf in leaves(forward.outputs) if leaf is not None)
             trace.add("forward", "dtype of the outputs", ", ".join(dtypes))
-            _add_structure(trace, "forward", "outputs", forward.outputs)
+            add_structure(trace, "forward", "outputs", forward.outputs)
         others = [each for each in seen.forwards if each.layer is self._model]
         trace.add("forward", "forward passes of the model", str(len(others)), "notes")
 
@@ -205,7 +217,7 @@ class StepRecorder:
         own = [each for each in seen.forwards if each.layer is self._model]
         for y_pred in given:
             for each in own:
-                if each.outputs is y_pred or _same_leaves(each.outputs, y_pred):
+                if each.outputs is y_pred or same_leaves(each.outputs, y_pred):
                     return each
         before = [each for each in own if not each.follows_gradient]
         return before[-1] if before else None
@@ -219,23 +231,23 @@ class StepRecorder:
             ]
             losses = tracked or [loss for _, loss in seen.computed]
             if losses:
-                trace.add("loss", "loss", _dense(losses[-1]))
+                trace.add("loss", "loss", dense(losses[-1]))
         elif len(seen.targets) == 1:
             target = self._unscaled(seen.targets[0], seen)
-            value = _dense(target)
+            value = dense(target)
             # Of a vector a tape takes the gradient of the sum.
             trace.add("loss", "loss", value if value.ndim == 0 else value.sum())
             trace.add("loss", "dtype of the loss", value.dtype.name)
             trace.add("loss", "shape of the loss", str(list(value.shape)))
         else:
             for number, target in enumerate(seen.targets):
-                trace.add("loss", f"loss {number}", _dense(self._unscaled(target, seen)))
+                trace.add("loss", f"loss {number}", dense(self._unscaled(target, seen)))
         for criterion, _, loss in seen.called:
-            if _is_number(loss):
+            if is_number(loss):
                 trace.add(
                     "loss",
                     f"what {getattr(criterion, 'name', type(criterion).__name__)} gave",
-                    _dense(loss),
+                    dense(loss),
                     "notes",
                 )
         if seen.added is not None:
@@ -258,7 +270,7 @@ class StepRecorder:
                 trace.add("forward", f"seed {name}", new, "decides")
             else:
                 stage = "update" if id(variable) in trained else "state"
-                trace.add(stage, f"change of {name}", _change(old, new), "decides", _unit(new))
+                trace.add(stage, f"change of {name}", change(old, new), "decides", unit(new))
         for name, value in slots:
             if not is_rate(name):
                 trace.add("update", f"slot {name}", value, "decides")
@@ -268,7 +280,9 @@ class StepRecorder:
             if not isinstance(metric, keras.metrics.Metric) or not hasattr(metric, "name"):
                 continue
             given = [*arguments, *options.values()]
-            shapes = ", ".join(f"{_dtype(leaf)}{_shape(leaf)}" for each in given for leaf in _leaves(each))
+            shapes = ", ".join(
+                f"{dtype_text(leaf)}{shape_text(leaf)}" for each in given for leaf in leaves(each)
+            )
             trace.add("report", f"metric {metric.name}", f"{type(metric).__name__}({shapes})", "notes")
             for variable in metric.variables:
                 trace.add(
@@ -278,98 +292,3 @@ class StepRecorder:
     def _name(self, variable: Any) -> str:
         known = self._names.get(id(variable))
         return known if known is not None else str(getattr(variable, "path", getattr(variable, "name", "?")))
-
-
-def write_batch(trace: StepTrace, batch: Any) -> None:
-    """Write down the batch that a step is handed."""
-    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
-        _add_structure(trace, "data", f"batch {name}", part, "decides")
-
-
-def write_initial(trace: StepTrace, state: FullState) -> None:
-    """Write down the state that training begins with in the trace of the first step."""
-    shapes = ", ".join(f"{value.dtype.name}{list(value.shape)}" for value in state.values[: state.own])
-    trace.add("initial-state", "shapes of the variables", shapes, "decides")
-    for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
-        if number >= state.own and is_rate(name):
-            continue
-        kind = "slot" if number >= state.own else "value of"
-        trace.add("initial-state", f"initial {kind} {name}", value, "decides")
-
-
-def write_logs(trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix: str = "") -> None:
-    """Write down logs: their names, and each value by name."""
-    trace.add("report", f"{quantity} names", ", ".join(sorted(prefix + name for name in logs)), "decides")
-    for name, value in logs.items():
-        plain = plain_value(value)
-        if isinstance(plain, int | float | list):
-            trace.add("report", f"{quantity} {prefix}{name}", plain, "decides")
-
-
-def _add_structure(trace: StepTrace, stage: Any, quantity: str, value: Any, role: Role = "tells") -> None:
-    """Each leaf of a structure by its place."""
-    if value is None:
-        return
-    for path, leaf in keras.tree.flatten_with_path(value):
-        if leaf is not None and _is_array(leaf):
-            place = "".join(f"[{part}]" for part in path)
-            trace.add(stage, f"{quantity}{place}", _dense(leaf), role)
-
-
-def _change(old: Array, new: Array) -> Array:
-    """The difference, as exactly as float64 has it; of integers as they are."""
-    if new.dtype.kind in "iub":
-        return new
-    return np.subtract(new, old, dtype=np.float64)
-
-
-def _unit(values: Array) -> float:
-    """One unit in the last place of the largest of some floating-point numbers."""
-    if not keras.backend.is_float_dtype(values.dtype.name):
-        return 0.0
-    finite = np.abs(values[np.isfinite(values)])
-    return float(np.spacing(finite.max())) if finite.size else 0.0
-
-
-def _as_it_is(gradient: Any) -> Any:
-    """A gradient as it is now: whoever accumulates gradients may go on with the same variable or array."""
-    return as_array(gradient) if isinstance(gradient, keras.Variable | tf.Variable | np.ndarray) else gradient
-
-
-def _dense(value: Any) -> Array:
-    if isinstance(value, tf.IndexedSlices):
-        value = tf.convert_to_tensor(value)
-    return as_array(value)
-
-
-def _leaves(structure: Any) -> list[Any]:
-    return list(keras.tree.flatten(structure)) if _is_nested(structure) else [structure]
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, list | tuple | Mapping)
-
-
-def _same_leaves(ours: Any, theirs: Any) -> bool:
-    left, right = _leaves(ours), _leaves(theirs)
-    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, keras.Variable | tf.Variable)
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, keras.KerasTensor)
-
-
-def _is_number(value: Any) -> bool:
-    return _is_array(value) and len(value.shape) == 0
-
-
-def _shape(value: Any) -> str:
-    return str(list(value.shape)) if hasattr(value, "shape") else ""
-
-
-def _dtype(value: Any) -> str:
-    return keras.backend.standardize_dtype(value.dtype) if hasattr(value, "dtype") else type(value).__name__

@@ -98,13 +98,11 @@ class Trace:
         name: What was traced.
         steps: In the order in which they were taken.
         about: Versions, execution, seed and the like.
-        notes: What could not be observed, and why.
     """
 
     name: str
     steps: list[StepTrace] = field(default_factory=list)
     about: Mapping[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def _signs(number: int, size: int) -> Array:

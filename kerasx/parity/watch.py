@@ -10,9 +10,10 @@ import numpy as np
 
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
-from kerasx.parity.recorder import StepRecorder, write_batch, write_initial, write_logs
+from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.state import FullState, as_array, read_state, set_state
+from kerasx.parity.writing import write_batch, write_initial, write_logs
 
 # Given the number of a step in the trace, the state it is to start from; None for its own.
 StateFor = Callable[[int], FullState | None]
