@@ -121,10 +121,15 @@ def printing_step(model, data):
 
 
 OWN = keras.optimizers.SGD(0.01, momentum=0.9)
+OTHER = keras.optimizers.SGD(0.01, momentum=0.5)
 
 
 def own_optimizer_step(model, data):
     return trained(model, data, OWN)
+
+
+def other_optimizer_step(model, data):
+    return trained(model, data, OTHER)
 
 
 def raising_step(model, data):
@@ -794,6 +799,18 @@ def test_each_side_has_its_modules_afresh() -> None:
     """An optimizer made as a module is loaded does not carry its state from one side to the next."""
     result = compare("mine.py:own_optimizer_step", "mine.py:own_optimizer_step", execution="eager")
     assert only_pair(result).verdict == "identical"
+
+
+@pytest.mark.parametrize("execution", ["eager", "graph"])
+def test_an_optimizer_of_ones_own_is_kept_in_lockstep(execution: str) -> None:
+    """The same one in the place of the model's is no difference; another one parts at the update."""
+    values = {"optimizer": {"name": "sgd", "momentum": 0.9}, "learning_rate": 0.01, "execution": execution}
+    same, other, _ = compare("mine.py:sum_step", "mine.py:own_optimizer_step", "mine.py:other_optimizer_step",
+                             **values).pairs  # fmt: skip
+    assert same.verdict == "identical"
+    assert "another optimizer stepped in its place" in same.said
+    assert (other.verdict, other.affects, other.first_difference.stage) == ("diverged", "training", "update")
+    assert other.first_difference.step == 1
 
 
 def test_a_model_handed_over_as_an_object_starts_anew_on_each_side() -> None:

@@ -47,11 +47,13 @@ class Steps:
         trace: What was observed of them.
         states: What each of them started from.
         slipped: Why they could not be kept in lockstep; None where they were.
+        brings_optimizer: Whether an optimizer was seen to step in the place of the model's.
     """
 
     trace: Trace
     states: list[FullState]
     slipped: str | None
+    brings_optimizer: bool = False
 
 
 def take_steps(
@@ -150,7 +152,7 @@ def _take(
     if not watch.states:
         watch.slipped = watch.slipped or "the strategy tells of no batches"
     trace.steps += end_trace(end, EPOCHS - 1, "epoch").steps
-    return Steps(trace, watch.states, watch.slipped)
+    return Steps(trace, watch.states, watch.slipped, recorder.optimizer is not model.optimizer)
 
 
 def _about(assembly: Assembly) -> dict[str, Any]:

@@ -18,6 +18,7 @@ MARGIN = 32.0
 UNITS = 8.0
 
 _GRADIENT, _CHANGE = "gradient of ", "change of "
+SLOT = "slot "
 _LABELS, _LABELS_OF_LOSS = "batch y", "y of the loss"
 
 # What differs where XLA draws the masks of dropout, and nothing else does.

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from kerasx.parity.records import Array, Role, StepTrace
-from kerasx.parity.state import FullState, as_array, is_rate, is_seed, named_variables, state_variables
+from kerasx.parity.state import FullState, as_array, is_rate, is_seed, named_variables
 from kerasx.parity.writing import (
     add_structure,
     as_it_is,
@@ -70,6 +70,7 @@ class StepRecorder:
         }
         self._seen = _Seen()
         self._before: FullState | None = None
+        self._optimizers: list[Any] = []
         self.on_applied: Callable[[], None] = lambda: None
 
     def begin(self, before: FullState) -> None:
@@ -85,6 +86,14 @@ class StepRecorder:
     def saw_training(self) -> bool:
         """Whether gradients were taken or applied since the step began."""
         return bool(self._seen.taken or self._seen.received)
+
+    @property
+    def optimizer(self) -> Any:
+        """What trains the model: the one optimizer that has applied gradients so far, or else its own."""
+        own = self._model.optimizer
+        if len(self._optimizers) != 1 or self._optimizers[0] is getattr(own, "inner_optimizer", None):
+            return own
+        return self._optimizers[0]
 
     @property
     def first_inputs(self) -> Any:
@@ -141,6 +150,8 @@ class StepRecorder:
         """Gradients as an optimizer receives them."""
         if not any(optimizer is known for known in self._seen.optimizers):
             self._seen.optimizers.append(optimizer)
+        if not any(optimizer is known for known in self._optimizers):
+            self._optimizers.append(optimizer)
         for gradient, variable in zip(gradients, variables, strict=False):
             self._seen.received.setdefault(self._name(variable), []).append(as_it_is(gradient))
 
@@ -260,7 +271,7 @@ class StepRecorder:
         before = self._before
         assert before is not None
         trained = {id(variable) for variable in self._model.trainable_variables}
-        named = state_variables(self._model)
+        named = named_variables(self._model)
         slots = list(zip(after.names[after.own :], after.values[after.own :], strict=True))
         for name, value in slots:
             if is_rate(name):

@@ -33,9 +33,14 @@ class FullState:
         return ours == theirs
 
 
-def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
+def state_variables(model: keras.Model, optimizer: Any = None) -> list[tuple[str, Any]]:
     """All that a step starts from, by unique names: the model's variables, seeds among them, then its
-    optimizer's (slots, iterations, learning rate, loss scale)."""
+    optimizer's (slots, iterations, learning rate, loss scale).
+
+    Args:
+        model: The model.
+        optimizer: What trains it in place of its own optimizer.
+    """
     paths = [variable.path for variable in model.variables]
     renamed = _renumbered(paths)
 
@@ -52,7 +57,7 @@ def state_variables(model: keras.Model) -> list[tuple[str, Any]]:
         return own if of is None else joined[of] + own[len(of) :]
 
     own = [(name(variable.path), variable) for variable in model.variables]
-    optimizer = model.optimizer
+    optimizer = model.optimizer if optimizer is None else optimizer
     slots = [] if optimizer is None else optimizer.variables
     named = [(slot_name(slot.path), slot) for slot in slots]
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -67,9 +72,9 @@ def named_variables(model: keras.Model) -> list[tuple[str, Any]]:
     return state_variables(model)[: len(model.variables)]
 
 
-def read_state(model: keras.Model) -> FullState:
-    """The values as they are now."""
-    named = state_variables(model)
+def read_state(model: keras.Model, optimizer: Any = None) -> FullState:
+    """The values as they are now; arguments as of `state_variables`."""
+    named = state_variables(model, optimizer)
     return FullState(
         tuple(name for name, _ in named),
         tuple(as_array(variable) for _, variable in named),
@@ -77,13 +82,13 @@ def read_state(model: keras.Model) -> FullState:
     )
 
 
-def set_state(model: keras.Model, state: FullState) -> None:
-    """Set all values that there are on both sides.
+def set_state(model: keras.Model, state: FullState, optimizer: Any = None) -> None:
+    """Set all values that there are on both sides; arguments as of `state_variables`.
 
     All but learning rates, which are not state: they may be what two sides differ in. An optimizer has slots
     once it has taken a step; one that is never used, as where weights are assigned, has none.
     """
-    named = state_variables(model)
+    named = state_variables(model, optimizer)
     for (_, variable), value in zip(named[: state.own], state.values, strict=False):
         variable.assign(value)  # by position: two builds of a model may call a variable differently
     values = dict(zip(state.names[state.own :], state.values[state.own :], strict=True))

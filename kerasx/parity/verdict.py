@@ -14,6 +14,11 @@ from kerasx.plain import shown_value
 # What training goes on from: a difference in it is not one of the report alone.
 _TRAINING = ("data", "initial-state", "forward", "update", "state")
 
+_OTHER_OPTIMIZER = (
+    "The same weights and reports, to the bit. The state of the model's own optimizer differs, since another"
+    " optimizer stepped in its place."
+)
+
 
 def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     """The verdict on two sides whose ends are not the same bits.
@@ -25,6 +30,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     """
     if not found and a.weights_digest is None:
         return Pair(a.name, b.name, "identical", said="The same bits in the steps that were traced.")
+    if not found and a.weights_digest == b.weights_digest:
+        return Pair(a.name, b.name, "identical", said=_OTHER_OPTIMIZER)
     beyond = [each for each in found if each.beyond]
     deciding = [each for each in beyond if each.decides]
     if not deciding:

@@ -74,7 +74,7 @@ class Watch(keras.callbacks.Callback):
             kind: As of `StepTrace`.
         """
         self._check_over()
-        own = read_state(self.model)
+        own = read_state(self.model, self._recorder.optimizer)
         numbers = self._numbers[kind]
         step = StepTrace(self._epoch, numbers[batch] if batch < len(numbers) else batch, kind)
         if not self._trace.steps:
@@ -83,7 +83,7 @@ class Watch(keras.callbacks.Callback):
             write_batch(step, rows)
         given = self._state_for(len(self.states))
         if given is not None:
-            set_state(self.model, given)
+            set_state(self.model, given, self._recorder.optimizer)
         self.states.append(own if given is None else given)
         self._recorder.begin(self.states[-1])
         self._step = step
@@ -92,7 +92,7 @@ class Watch(keras.callbacks.Callback):
         """End the step and write it down."""
         step = self._step
         assert step is not None
-        self._recorder.write(step, logs, read_state(self.model))
+        self._recorder.write(step, logs, read_state(self.model, self._recorder.optimizer))
         self._trace.steps.append(step)
         self._step = None
 
