@@ -124,6 +124,8 @@ def _take(
     task = assembly.task
     model = task.model
     own = read_state(model)
+    # Another side's names for the same variables, so that records of both go by one.
+    names = states[0].names[: states[0].own] if states and states[0].fits(own) else ()
 
     def state_for(step: int) -> FullState | None:
         if states is None or step >= len(states) or not states[step].fits(own):
@@ -131,7 +133,7 @@ def _take(
         return states[step] if disturbance is None else disturbance(states[step], step)
 
     trace = Trace(name, about=_about(assembly))
-    recorder = StepRecorder(model)
+    recorder = StepRecorder(model, names)
     batches = {"training": task.batches} | (
         {} if task.validation is None else {"evaluation": task.validation}
     )
@@ -148,7 +150,7 @@ def _take(
             stack.enter_context(_functions_run_eagerly())
             stack.enter_context(observed(recorder))
         assembly.chosen.strategy.train(task)
-        end = read_state(model)
+        end = recorder.read()
     if not watch.states:
         watch.slipped = watch.slipped or "the strategy tells of no batches"
     trace.steps += end_trace(end, EPOCHS - 1, "epoch").steps

@@ -141,8 +141,11 @@ def _same_labels(left: Record | None, right: Record | None) -> bool:
     if left is None or right is None:
         return False
     a, b = left.value, right.value
-    if isinstance(a, str | Reduced) or isinstance(b, str | Reduced) or a.ndim == b.ndim:
+    if isinstance(a, str | Reduced) or isinstance(b, str | Reduced):
         return False
+    a, b = (each[:, 0] if each.ndim == 2 and each.shape[1] == 1 else each for each in (a, b))
+    if a.ndim == b.ndim:
+        return bool(np.array_equal(a, b))
     numbers, rows = (a, b) if a.ndim < b.ndim else (b, a)
     one_hot = np.zeros(rows.shape)
     if (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,18 @@ import keras
 import tensorflow as tf
 
 from kerasx.parity.records import Array, Role, StepTrace
-from kerasx.parity.state import FullState, as_array, is_rate, is_seed, named_variables
+from kerasx.parity.state import (
+    FullState,
+    as_array,
+    is_rate,
+    is_seed,
+    named_variables,
+    read_state,
+    set_state,
+)
 from kerasx.parity.writing import (
+    APPLIED,
+    ORDER,
     add_structure,
     as_it_is,
     change,
@@ -21,6 +31,7 @@ from kerasx.parity.writing import (
     is_variable,
     leaves,
     same_leaves,
+    settings_text,
     shape_text,
     unit,
     write_logs,
@@ -51,6 +62,8 @@ class _Seen:
     optimizers: list[Any] = field(default_factory=list)
     metrics: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     added: Array | None = None
+    order: list[str] = field(default_factory=list)
+    applies: list[list[str]] = field(default_factory=list)
 
 
 class StepRecorder:
@@ -58,15 +71,19 @@ class StepRecorder:
 
     Args:
         model: Whose variables the records name. What else a step trains, a clone say, goes by its own names.
+        names: What its variables are called; None for its own names of them.
 
     Attributes:
         on_applied: Called when an optimizer has applied gradients.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, names: Sequence[str] = ()) -> None:
         self._model = model
+        self._given = names
         self._names = {
-            id(each): name for name, variable in named_variables(model) for each in (variable, variable.value)
+            id(each): name
+            for name, variable in named_variables(model, names)
+            for each in (variable, variable.value)
         }
         self._seen = _Seen()
         self._before: FullState | None = None
@@ -81,6 +98,14 @@ class StepRecorder:
         """
         self._seen = _Seen()
         self._before = before
+
+    def read(self) -> FullState:
+        """The state as it is now."""
+        return read_state(self._model, self.optimizer, self._given)
+
+    def set(self, state: FullState) -> None:
+        """Set it."""
+        set_state(self._model, state, self.optimizer, self._given)
 
     @property
     def saw_training(self) -> bool:
@@ -113,6 +138,8 @@ class StepRecorder:
         # Positions after the first are the layer's own; `training` is passed by name.
         training = options.get("training")
         self._seen.forwards.append(_Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
+        if layer is self._model:
+            self._seen.order.append(f"forward {training}")
 
     def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
         """Of the model's own loss."""
@@ -143,6 +170,7 @@ class StepRecorder:
         for each in leaves(target):
             if not any(each is known for known in self._seen.targets):
                 self._seen.targets.append(each)
+        self._seen.order.append("gradient")
         for name, gradient in named:
             self._seen.taken.setdefault(name, []).append(as_it_is(gradient))
 
@@ -152,6 +180,8 @@ class StepRecorder:
             self._seen.optimizers.append(optimizer)
         if not any(optimizer is known for known in self._optimizers):
             self._optimizers.append(optimizer)
+        self._seen.order.append("apply")
+        self._seen.applies.append([self._name(variable) for variable in variables])
         for gradient, variable in zip(gradients, variables, strict=False):
             self._seen.received.setdefault(self._name(variable), []).append(as_it_is(gradient))
 
@@ -193,6 +223,10 @@ class StepRecorder:
                 trace.add("gradient", f"gradient of {name}", dense(gradient), role)
         for optimizer in seen.optimizers:
             trace.add("update", "optimizer", type(optimizer).__name__)
+            trace.add("update", "settings of the optimizer", settings_text(optimizer), "notes")
+        trace.add("update", ORDER, "; ".join(seen.order), "notes")
+        for names in seen.applies:
+            trace.add("update", APPLIED, ", ".join(names), "notes")
         self._write_state(trace, after)
         self._write_metrics(trace, seen)
         if logs is not None:
@@ -271,7 +305,7 @@ class StepRecorder:
         before = self._before
         assert before is not None
         trained = {id(variable) for variable in self._model.trainable_variables}
-        named = named_variables(self._model)
+        named = named_variables(self._model, self._given)
         slots = list(zip(after.names[after.own :], after.values[after.own :], strict=True))
         for name, value in slots:
             if is_rate(name):

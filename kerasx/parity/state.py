@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,30 +33,38 @@ class FullState:
         return ours == theirs
 
 
-def state_variables(model: keras.Model, optimizer: Any = None) -> list[tuple[str, Any]]:
+def state_variables(
+    model: keras.Model, optimizer: Any = None, names: Sequence[str] = ()
+) -> list[tuple[str, Any]]:
     """All that a step starts from, by unique names: the model's variables, seeds among them, then its
     optimizer's (slots, iterations, learning rate, loss scale).
 
     Args:
         model: The model.
         optimizer: What trains it in place of its own optimizer.
+        names: What its own variables are called, in their order, where another model of the same variables
+            gives them their names; else they are called by their paths within the model.
     """
-    paths = [variable.path for variable in model.variables]
+    paths = [_within(variable.path, model) for variable in model.variables]
     renamed = _renumbered(paths)
 
     def name(path: str) -> str:
         *layers, last = path.split("/")
         return "/".join([*(renamed.get(layer, layer) for layer in layers), last])
 
+    called = list(names) if len(names) == len(paths) else [name(path) for path in paths]
     # Slots are called by the optimizer's name, which is numbered too, and that of what they are of.
-    joined = {path.replace("/", "_"): name(path).replace("/", "_") for path in paths}
+    joined = {
+        variable.path.replace("/", "_"): own_name.replace("/", "_")
+        for variable, own_name in zip(model.variables, called, strict=True)
+    }
 
     def slot_name(path: str) -> str:
         own = path.partition("/")[2] or path
         of = max((each for each in joined if own.startswith(f"{each}_")), key=len, default=None)
         return own if of is None else joined[of] + own[len(of) :]
 
-    own = [(name(variable.path), variable) for variable in model.variables]
+    own = list(zip(called, model.variables, strict=True))
     optimizer = model.optimizer if optimizer is None else optimizer
     slots = [] if optimizer is None else optimizer.variables
     named = [(slot_name(slot.path), slot) for slot in slots]
@@ -67,14 +75,14 @@ def state_variables(model: keras.Model, optimizer: Any = None) -> list[tuple[str
     return _unique([*own, *named])
 
 
-def named_variables(model: keras.Model) -> list[tuple[str, Any]]:
+def named_variables(model: keras.Model, names: Sequence[str] = ()) -> list[tuple[str, Any]]:
     """The model's own variables among them."""
-    return state_variables(model)[: len(model.variables)]
+    return state_variables(model, None, names)[: len(model.variables)]
 
 
-def read_state(model: keras.Model, optimizer: Any = None) -> FullState:
+def read_state(model: keras.Model, optimizer: Any = None, names: Sequence[str] = ()) -> FullState:
     """The values as they are now; arguments as of `state_variables`."""
-    named = state_variables(model, optimizer)
+    named = state_variables(model, optimizer, names)
     return FullState(
         tuple(name for name, _ in named),
         tuple(as_array(variable) for _, variable in named),
@@ -82,19 +90,24 @@ def read_state(model: keras.Model, optimizer: Any = None) -> FullState:
     )
 
 
-def set_state(model: keras.Model, state: FullState, optimizer: Any = None) -> None:
+def set_state(model: keras.Model, state: FullState, optimizer: Any = None, names: Sequence[str] = ()) -> None:
     """Set all values that there are on both sides; arguments as of `state_variables`.
 
     All but learning rates, which are not state: they may be what two sides differ in. An optimizer has slots
     once it has taken a step; one that is never used, as where weights are assigned, has none.
     """
-    named = state_variables(model, optimizer)
+    named = state_variables(model, optimizer, names)
     for (_, variable), value in zip(named[: state.own], state.values, strict=False):
         variable.assign(value)  # by position: two builds of a model may call a variable differently
     values = dict(zip(state.names[state.own :], state.values[state.own :], strict=True))
     for name, variable in named[state.own :]:
         if name in values and not is_rate(name) and tuple(variable.shape) == values[name].shape:
             variable.assign(values[name])
+
+
+def _within(path: str, model: keras.Model) -> str:
+    """A variable's path without the name of the model, which subclassed models put before it."""
+    return path.removeprefix(f"{model.name}/")
 
 
 def is_rate(name: str) -> bool:
@@ -108,6 +121,13 @@ def as_array(value: Any) -> Array:
         value = value.value
     array = np.array(value.numpy() if hasattr(value, "numpy") else value)
     return array.astype("S") if array.dtype.hasobject else array  # text
+
+
+def names_seed(name: str) -> bool:
+    """Whether a variable is called as states of seed generators are."""
+    return (
+        name.endswith("seed_generator_state") or re.search(r"seed_generator_state \(\d+\)$", name) is not None
+    )
 
 
 def is_seed(variable: Any) -> bool:

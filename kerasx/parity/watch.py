@@ -12,7 +12,7 @@ from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
-from kerasx.parity.state import FullState, as_array, read_state, set_state
+from kerasx.parity.state import FullState, as_array
 from kerasx.parity.writing import write_batch, write_initial, write_logs
 
 # Given the number of a step in the trace, the state it is to start from; None for its own.
@@ -74,7 +74,7 @@ class Watch(keras.callbacks.Callback):
             kind: As of `StepTrace`.
         """
         self._check_over()
-        own = read_state(self.model, self._recorder.optimizer)
+        own = self._recorder.read()
         numbers = self._numbers[kind]
         step = StepTrace(self._epoch, numbers[batch] if batch < len(numbers) else batch, kind)
         if not self._trace.steps:
@@ -83,7 +83,7 @@ class Watch(keras.callbacks.Callback):
             write_batch(step, rows)
         given = self._state_for(len(self.states))
         if given is not None:
-            set_state(self.model, given, self._recorder.optimizer)
+            self._recorder.set(given)
         self.states.append(own if given is None else given)
         self._recorder.begin(self.states[-1])
         self._step = step
@@ -92,7 +92,7 @@ class Watch(keras.callbacks.Callback):
         """End the step and write it down."""
         step = self._step
         assert step is not None
-        self._recorder.write(step, logs, read_state(self.model, self._recorder.optimizer))
+        self._recorder.write(step, logs, self._recorder.read())
         self._trace.steps.append(step)
         self._step = None
 
@@ -108,7 +108,7 @@ class Watch(keras.callbacks.Callback):
 
     def expects_no_training(self) -> None:
         """Take what is trained until the next step for a sign that the steps were told apart wrongly."""
-        self._recorder.begin(read_state(self.model))
+        self._recorder.begin(self._recorder.read())
         self._is_over = True
 
     def _updated(self) -> None:
@@ -119,8 +119,9 @@ class Watch(keras.callbacks.Callback):
         self.begin(self._updates)
 
     def _check_over(self) -> None:
-        if self._by_updates:
+        if self._by_updates and self._step is not None:
             self._step = None  # of what follows the last update
+            self.states.pop()
         if self._is_over and self._recorder.saw_training:
             self.slipped = _LOOKS_AHEAD
         self._is_over = False

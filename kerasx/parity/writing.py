@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.parity.records import Array, Role, StepTrace
-from kerasx.parity.state import FullState, as_array, is_rate
+from kerasx.parity.state import FullState, as_array, is_rate, names_seed
 from kerasx.plain import plain_value
+
+# Notes of how a step was done: what followed on what, and the variables of each call that applies gradients.
+ORDER, APPLIED = "order of calls", "applied to"
 
 
 def write_batch(trace: StepTrace, batch: Any) -> None:
@@ -26,6 +30,10 @@ def write_initial(trace: StepTrace, state: FullState) -> None:
     trace.add("initial-state", "shapes of the variables", shapes, "decides")
     for number, (name, value) in enumerate(zip(state.names, state.values, strict=True)):
         if number >= state.own and is_rate(name):
+            continue
+        if names_seed(name):
+            # Where random streams begin shows in what is drawn from them.
+            trace.add("forward", f"initial seed {name}", value, "decides")
             continue
         kind = "slot" if number >= state.own else "value of"
         trace.add("initial-state", f"initial {kind} {name}", value, "decides")
@@ -104,6 +112,15 @@ def _is_array(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it is a scalar that has a value."""
     return _is_array(value) and len(value.shape) == 0
+
+
+def settings_text(optimizer: Any) -> str:
+    """What an optimizer was made with, as JSON; empty of one that cannot be written down."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    try:
+        return json.dumps(inner.get_config(), sort_keys=True, default=str)
+    except Exception:  # whatever somebody's optimizer or schedule raises
+        return ""
 
 
 def shape_text(value: Any) -> str:

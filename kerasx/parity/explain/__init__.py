@@ -1,0 +1,1 @@
+"""Finds the smallest set of deviations with which the reference does what a training does."""

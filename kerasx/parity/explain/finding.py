@@ -1,0 +1,191 @@
+"""What an explanation hands back."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerasx.parity.judge import Difference
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one stage shows.
+
+    Attributes:
+        stage: Which.
+        quantity: What is compared there.
+        keras: Its value with Keras's semantics.
+        side: Its value in the side that is explained.
+        with_cause: The largest difference that is left once the causes are in the reference, as a share of
+            the largest value; 0 where the bits are the same.
+        noise: What noise makes, in the same share.
+    """
+
+    stage: str
+    quantity: str
+    keras: Any
+    side: Any
+    relative: float | None
+    with_cause: float | None
+    noise: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `kerasx explain --json` prints it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause, with what proves it.
+
+    Attributes:
+        cause: Its id in the catalogue.
+        stage: The first stage at which it shows.
+        side: The name of the side that has it.
+        sentence: What the side does, with numbers.
+        affects: `training` or `report`.
+        factor: A ratio, divisor or times, where the cause has one.
+        fix: What to change.
+        code: A line of the change.
+        consequences: What will and will not change with it.
+        deviations: The changes to the reference that reproduce the side, with their parameters.
+        sufficient: Whether with all causes the reference reproduces the side at every stage.
+        necessary: What is different again without this one.
+        rivals: Other causes that were put in its place, with what they left different.
+        evidence: Stage by stage.
+    """
+
+    cause: str
+    stage: str
+    side: str
+    sentence: str
+    affects: str
+    factor: float | None
+    fix: str
+    code: str
+    consequences: str
+    deviations: tuple[dict[str, Any], ...] = field(repr=False)
+    sufficient: bool
+    necessary: str | None
+    rivals: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
+
+    @property
+    def verified(self) -> bool:
+        """Whether it is sufficient with the others, and necessary."""
+        return self.sufficient and self.necessary is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `kerasx explain --json` prints it."""
+        return {
+            "cause": self.cause,
+            "stage": self.stage,
+            "side": self.side,
+            "said": self.sentence,
+            "affects": self.affects,
+            "factor": self.factor,
+            "evidence": [each.to_dict() for each in self.evidence],
+            "fix": self.fix,
+            "code": self.code,
+            "consequences": self.consequences,
+            "deviations": list(self.deviations),
+            "necessary": self.necessary,
+            "rivals": [{"cause": cause, "left": left} for cause, left in self.rivals],
+            "verified": self.verified,
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why two trainings differ, or that nothing of what is known explains it.
+
+    Attributes:
+        a: The name of one side, or `Keras` where there is one name alone.
+        b: That of the other.
+        verdict: `identical`, `equivalent` or `diverged`, of the first steps.
+        affects: `training` or `report`; None where they agree.
+        findings: The causes, those of one smallest set.
+        alternatives: Other sets of as many causes that explain it as well.
+        unexplained: Whether something is left that no cause explains.
+        first_difference: Where they part; None where they agree.
+        reference: Whether the reference equals `fit` on the installed Keras, in words.
+        apart: What would tell alternatives apart.
+        notes: What could not be done, and why.
+    """
+
+    a: str
+    b: str
+    verdict: str
+    affects: str | None
+    findings: tuple[Finding, ...] = ()
+    alternatives: tuple[tuple[Finding, ...], ...] = ()
+    unexplained: bool = False
+    first_difference: Difference | None = None
+    reference: str = ""
+    apart: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is nothing to explain."""
+        return self.verdict != "diverged"
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The ids of the causes that were found."""
+        return tuple(each.cause for each in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as `kerasx explain --json` prints it."""
+        findings = [each.to_dict() for each in self.findings]
+        first = self.first_difference
+        if self.unexplained:
+            findings.append(
+                {
+                    "cause": "unknown",
+                    "stage": None if first is None else first.stage,
+                    "evidence": [] if first is None else [first.to_dict()],
+                    "factor": None,
+                    "fix": "",
+                    "verified": False,
+                }
+            )
+        return {
+            "a": self.a,
+            "b": self.b,
+            "verdict": self.verdict,
+            "affects": self.affects,
+            "findings": findings,
+            "alternatives": [[each.to_dict() for each in found] for found in self.alternatives],
+            "unexplained": self.unexplained,
+            "first_difference": None if first is None else first.to_dict(),
+            "reference": self.reference,
+            "apart": self.apart,
+            "notes": list(self.notes),
+        }
+
+    def _repr_html_(self) -> str:
+        """The findings as a table, for notebooks."""
+        rows = [
+            [
+                each.cause,
+                each.stage,
+                each.affects,
+                each.sentence,
+                f"{each.fix} <code>{html.escape(each.code)}</code>",
+            ]
+            for each in self.findings
+        ]
+        cells = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(cell) if place < 4 else cell}</td>" for place, cell in enumerate(row)
+            )
+            + "</tr>"
+            for row in rows
+        )
+        heads = "".join(f"<th>{each}</th>" for each in ("cause", "stage", "affects", "what", "fix"))
+        unknown = "<p>Something is left that no known cause explains.</p>" if self.unexplained else ""
+        return f"<p>{html.escape(self.a)} and {html.escape(self.b)}: {self.verdict}</p><table><tr>{heads}</tr>{cells}</table>{unknown}"

@@ -1,0 +1,249 @@
+"""What may be otherwise in the data, in what training begins with, and in the forward pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.target import array, named, order, text, training
+from kerasx.parity.records import StepTrace
+from kerasx.parity.reference.deviation import Deviation, Scope
+from kerasx.parity.reference.of_data import (
+    ExtraForward,
+    OtherInitialWeights,
+    OtherLabels,
+    OtherRows,
+    OtherSeeds,
+    OtherVariables,
+    StateKept,
+    TrainingFlag,
+)
+
+_INPUTS = "inputs of the first forward pass"
+
+
+def scope_of(here: Outcome) -> Scope:
+    """The kind of the step that differs."""
+    return "evaluation" if here.first is not None and here.first.kind == "evaluation" else "training"
+
+
+# --- Data -------------------------------------------------------------------------------------------------
+
+
+def data(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
+    """Other rows, or other labels of the same rows."""
+    before = here.deviations
+    ranks: list[list[Deviation]] = []
+    if not any(isinstance(each, OtherRows) for each in before) and (rows := _rows(search)) is not None:
+        ranks.append([rows])
+    ranks.append(_labels(here, search))
+    for rank in ranks:
+        yield [(*before, each) for each in rank]
+
+
+def _rows(search: Search) -> OtherRows | None:
+    """Which rows the side trained on, where all that it used are the experiment's."""
+    finder = _Finder(search.bench.rows)
+    batches: list[tuple[int, ...] | None] = []
+    epochs: dict[int, int] = {}
+    for _, step in training(search.target):
+        epochs[step.epoch] = epochs.get(step.epoch, 0) + 1
+        if text(step, "the batch") == "left out":
+            batches.append(None)
+            continue
+        leaves = _leaves(step, _INPUTS) or _leaves(step, "batch x")
+        found = finder.rows(leaves)
+        if found is None:
+            return None
+        batches.append(found)
+    plan = search.bench.plan.epochs
+    own = [batch for epoch in plan for batch in epoch]
+    sizes = [0 if batch is None else len(keras.tree.flatten(batch[0])[0]) for batch in own]
+    theirs = [0 if rows is None else len(rows) for rows in batches]
+    same_sizes = sizes == theirs and list(epochs.values()) == [len(epoch) for epoch in plan]
+    return OtherRows(batches=tuple(batches), sizes=not same_sizes, epochs=tuple(epochs.values()))
+
+
+class _Finder:
+    """Finds rows of arrays by their bytes."""
+
+    def __init__(self, rows: tuple[Any, ...]) -> None:
+        self._leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(rows[0])]
+        self._places: dict[bytes, list[int]] = {}
+        for number in range(len(self._leaves[0])):
+            key = b"".join(np.ascontiguousarray(leaf[number]).tobytes() for leaf in self._leaves)
+            self._places.setdefault(key, []).append(number)
+
+    def rows(self, leaves: Sequence[Any]) -> tuple[int, ...] | None:
+        """The numbers of rows; None where one is no row of these."""
+        if len(leaves) != len(self._leaves):
+            return None
+        leaves = [np.asarray(leaf, own.dtype) for leaf, own in zip(leaves, self._leaves, strict=True)]
+        found = []
+        for number in range(len(leaves[0])):
+            places = self._places.get(
+                b"".join(np.ascontiguousarray(leaf[number]).tobytes() for leaf in leaves)
+            )
+            if not places:
+                return None
+            found.append(places[0])
+        return tuple(found)
+
+
+def _leaves(step: StepTrace, quantity: str) -> list[Any]:
+    return [
+        record.value
+        for name, record in step.records.items()
+        if (name == quantity or name.startswith(f"{quantity}[")) and isinstance(record.value, np.ndarray)
+    ]
+
+
+def _labels(here: Outcome, search: Search) -> list[Deviation]:
+    """Other encodings of labels that come out as the side's."""
+    theirs = search.target.records[here.progress[0]]
+    batch = array(theirs, "batch y")
+    given = (
+        batch
+        if here.first is not None and here.first.quantity == "batch y"
+        else array(theirs, "y of the loss")
+    )
+    if given is None:
+        return []
+    dtype = None if given.dtype.kind == "S" else given.dtype.name
+    classes = int(given.shape[-1]) if given.ndim > 1 else 0
+    return [
+        OtherLabels(encoding=encoding, classes=classes, dtype=dtype, scope=scope)
+        for encoding, scope in itertools.product(
+            ("class-numbers", "column", "one-hot", "flat"), ("both", scope_of(here))
+        )
+    ]
+
+
+# --- Initial state ----------------------------------------------------------------------------------------
+
+
+def initial_state(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
+    """Other weights to begin with, or other variables that are trained."""
+    before = here.deviations
+    prefix = "initial value of "
+    differing = tuple(
+        each.quantity.removeprefix(prefix) for each in here.here if each.quantity.startswith(prefix)
+    )
+    if differing:
+        yield [(*before, OtherInitialWeights(variables=differing))]
+    ours, theirs = here.step, search.target.records[here.progress[0]]
+    yield [(*before, each) for each in other_variables(ours, theirs)]
+
+
+def other_variables(ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
+    """Which variables the side trains, and which it leaves out."""
+    own, other = (
+        set(filter(None, (text(step, "trained variables") or "").split(", "))) for step in (ours, theirs)
+    )
+    if not other or own == other:
+        return []
+    left_out, added = tuple(sorted(own - other)), tuple(sorted(other - own))
+    return [OtherVariables(left_out=left_out, added=added)]
+
+
+# --- Forward ----------------------------------------------------------------------------------------------
+
+
+def forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
+    """Another training flag, further forward passes, or other random streams."""
+    before, scope = here.deviations, scope_of(here)
+    theirs = search.target.records[here.progress[0]]
+    begun = tuple(
+        each.quantity.removeprefix("initial seed ")
+        for each in here.here
+        if each.quantity.startswith("initial seed ")
+    )
+    if begun:
+        yield [(*before, OtherSeeds(initial=begun))]
+        yield [
+            (*before, each.model_copy(update={"initial": begun}))
+            for each in _seeds(here, search)
+            if isinstance(each, OtherSeeds)
+        ]
+    flags = [TrainingFlag(scope=scope, training=flag) for flag in (False, True)]
+    yield [(*before, each) for each in flags]
+    yield [(*before, each) for each in extra_passes(theirs, scope)]
+    seeds = _seeds(here, search)
+    yield [(*before, each) for each in seeds]
+    both = [(*before, a, b) for a, b in itertools.product(flags, (*extra_passes(theirs, scope), *seeds))]
+    yield both
+
+
+def extra_passes(theirs: StepTrace, scope: Scope) -> list[Deviation]:
+    """Forward passes beyond the first, as they were seen or as they may have been."""
+    calls = order(theirs)
+    seen = [each for each in calls if each.startswith("forward")]
+    if len(seen) < 2 and scope == "training":
+        return []
+    flags = {each.removeprefix("forward ") == "True" for each in seen} or {True, False}
+    times = sorted({1, max(len(seen) - 1, 1)})
+    found: list[Deviation] = []
+    for place, flag, used, count in itertools.product(
+        ("before", "between", "after"), flags, (False, True), times
+    ):
+        for keeps in (False, True) if used and place == "after" else (False,):
+            if keeps == flag and used and place == "after":
+                continue
+            found.append(
+                ExtraForward(
+                    scope=scope, place=place, training=flag, used=used, times=count, keeps_state=keeps
+                )
+            )
+    return found
+
+
+def _seeds(here: Outcome, search: Search) -> list[Deviation]:
+    """Where random streams have to stand for the states that the side leaves."""
+    place = here.progress[0]
+    scope = scope_of(here)
+    ours, theirs = (named(step, "seed ") for step in (here.step, search.target.records[place]))
+    state = search.target.state(place)
+    if state is None:
+        return []
+    starts = dict(zip(state.names, state.values, strict=True))
+    shifts, fixed = [], []
+    for name, after in theirs.items():
+        if name not in ours or name not in starts or after.tobytes() == ours[name].tobytes():
+            continue
+        advanced = ours[name].astype(np.int64) - starts[name].astype(np.int64)
+        start = after.astype(np.int64) - advanced
+        if start[0] == starts[name][0]:
+            shifts.append((name, int(start[1] - starts[name][1])))
+        fixed.append((name, tuple(int(each) for each in start)))
+    found: list[Deviation] = []
+    if fixed:
+        found.append(OtherSeeds(scope=scope, fixed=tuple(fixed)))
+    if shifts and len(shifts) == len(fixed):
+        found.append(OtherSeeds(scope=scope, shifts=tuple(shifts)))
+    return found
+
+
+# --- State ------------------------------------------------------------------------------------------------
+
+
+def state(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
+    """State that is not moved, or moved more than once."""
+    before, scope = here.deviations, scope_of(here)
+    theirs = search.target.records[here.progress[0]]
+    still = tuple(
+        each.quantity.removeprefix("change of ")
+        for each in here.here
+        if each.stage == "state"
+        and each.quantity.startswith("change of ")
+        and (value := array(theirs, each.quantity)) is not None
+        and not np.any(value)
+    )
+    if still:
+        yield [(*before, StateKept(scope=scope, variables=still))]
+    yield [(*before, each) for each in extra_passes(theirs, scope)]
+    yield [(*before, TrainingFlag(scope=scope, training=flag)) for flag in (False, True)]

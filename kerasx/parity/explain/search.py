@@ -1,0 +1,194 @@
+"""Searches for the smallest sets of deviations with which the reference reproduces a side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerasx.parity.explain.target import Target
+from kerasx.parity.judge import Difference, differences
+from kerasx.parity.records import STAGES, StepTrace, Trace
+from kerasx.parity.reference.bench import Bench
+from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.of_data import OtherRows
+
+Deviations = tuple[Deviation, ...]
+
+# What only tells where a difference comes from, and is worth following.
+_TELLING = (
+    "the batch",
+    "inputs of the first forward pass",
+    "y of the loss",
+    "trained variables",
+    "training flag",
+    "outputs",
+    "loss",
+    "tape gradient of ",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far the reference with some deviations goes along with a side.
+
+    Attributes:
+        deviations: Which.
+        first: The first difference beyond noise; None where there is none.
+        here: All differences of that step that are beyond noise.
+        progress: The place of the step in the trace, and the stage.
+        trace: The steps that were run.
+        memory: What the run kept.
+        ignored: Quantities that only tell of how something was done, and that nothing explains.
+    """
+
+    deviations: Deviations
+    first: Difference | None
+    here: tuple[Difference, ...]
+    progress: tuple[int, int]
+    trace: Trace
+    memory: dict[Any, Any] = field(repr=False, default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+
+    @property
+    def matches(self) -> bool:
+        """Whether the side is reproduced at every stage."""
+        return self.first is None
+
+    @property
+    def step(self) -> StepTrace:
+        """The step of the first difference, as the reference has it."""
+        return self.trace.steps[self.progress[0]]
+
+
+Propose = Callable[["Search", Outcome], Iterator[Sequence[Deviations]]]
+
+
+class Search:
+    """Looks for deviations that explain one side.
+
+    Args:
+        bench: The reference, on the experiment that the side is held against.
+        target: The side.
+        propose: Gives, for how far one has come, sets of deviations to go on with, in ranks: a rank is
+            tried where the one before it did not lead further.
+    """
+
+    def __init__(self, bench: Bench, target: Target, propose: Propose) -> None:
+        self.bench = bench
+        self.target = target
+        self.tried = 0
+        self._propose = propose
+        self._known: dict[Any, Outcome] = {}
+
+    def outcome(
+        self, deviations: Deviations, ignored: frozenset[str] = frozenset(), *, whole: bool = False
+    ) -> Outcome:
+        """Run the reference with deviations, to the first difference or to the end."""
+        key = (tuple(each.model_dump_json() + type(each).__name__ for each in deviations), ignored, whole)
+        if key not in self._known:
+            self._known[key] = self._run(deviations, ignored, whole)
+        return self._known[key]
+
+    def _run(self, deviations: Deviations, ignored: frozenset[str], whole: bool) -> Outcome:
+        self.tried += 1
+        found: list[tuple[int, list[Difference]]] = []
+
+        def ended(step: StepTrace, place: int) -> bool:
+            here = self._beyond(place, step, deviations, ignored)
+            if here:
+                found.append((place, here))
+            return whole or not here
+
+        try:
+            trace, memory = self.bench.trace(
+                deviations, like=self.target.steps, states=self.target.steps.states, ended=ended
+            )
+        except Exception as error:  # whatever Keras raises on what does not fit
+            first = Difference(0, 0, "training", "data", str(error)[:200], None, None, None, None, True, True)
+            return Outcome(deviations, first, (first,), (-1, 0), Trace("failed"))
+        if not found or whole:
+            # What is written between steps, when epochs end, has not been looked at.
+            found = []
+            for number, step in enumerate(trace.steps):
+                if here := self._beyond(number, step, deviations, ignored):
+                    found.append((number, here))
+            if len(trace.steps) != len(self.target.records) and not found:
+                both = differences(trace, self.target.steps.trace, self.target.noise)
+                if both:
+                    found.append((min(len(trace.steps), len(self.target.records)) - 1, both[:1]))
+        if not found:
+            return Outcome(deviations, None, (), (10**6, 0), trace, memory, ignored)
+        number, here = found[0]
+        return Outcome(
+            deviations, here[0], tuple(here), (number, STAGES.index(here[0].stage)), trace, memory, ignored
+        )
+
+    def _beyond(
+        self, place: int, step: StepTrace, deviations: Deviations, ignored: frozenset[str]
+    ) -> list[Difference]:
+        """Differences of a step beyond noise that decide, or tell where one comes from; by stage."""
+        if place >= len(self.target.records):
+            return []
+        theirs = self.target.records[place]
+        if (step.kind, step.epoch) != (theirs.kind, theirs.epoch):
+            return [
+                Difference(
+                    theirs.epoch, theirs.step, theirs.kind, "data", "number of steps", step.kind,
+                    theirs.kind, None, None, True, True,
+                )
+            ]  # fmt: skip
+        other_rows = any(isinstance(each, OtherRows) for each in deviations)
+        found = differences(Trace("", [step]), Trace("", [theirs]), self.target.noise)
+        return [
+            each
+            for each in found
+            if each.beyond
+            and each.quantity not in ignored
+            and (each.decides or each.quantity.startswith(_TELLING))
+            and not (other_rows and each.quantity.startswith(("batch ", "the batch")))
+        ]
+
+    def smallest(self, most: int = 3, start: Deviations = ()) -> list[Outcome]:
+        """The smallest sets that reproduce the side, the likeliest first; none where there is none.
+
+        Args:
+            most: Of how many deviations at most.
+            start: Where to begin.
+        """
+        return self._from(self.outcome(start), most)
+
+    def _from(self, here: Outcome, most: int) -> list[Outcome]:
+        if here.matches:
+            return [here]
+        further: list[Outcome] = []
+        for rank in self._propose(self, here):
+            tried = [self.outcome(each, here.ignored) for each in _unique(rank, here.deviations)]
+            further = [
+                each for each in tried if each.progress > here.progress and len(each.deviations) <= most
+            ]
+            if further:
+                break
+        matched = [each for each in further if each.matches]
+        if matched:
+            least = min(len(each.deviations) for each in matched)
+            return [each for each in matched if len(each.deviations) == least]
+        further.sort(key=lambda each: (-each.progress[0], -each.progress[1], len(each.deviations)))
+        for each in further[:3]:
+            if found := self._from(each, most):
+                return found
+        first = here.first
+        assert first is not None
+        if not first.decides:
+            # Done in another way, perhaps, and to the same end.
+            of_stage = {each.quantity for each in here.here if each.stage == first.stage and not each.decides}
+            return self._from(self.outcome(here.deviations, here.ignored | of_stage), most)
+        return []
+
+
+def _unique(rank: Sequence[Deviations], before: Deviations) -> list[Deviations]:
+    seen: list[Deviations] = []
+    for each in rank:
+        if each not in seen and each != before:
+            seen.append(each)
+    return seen

@@ -1,0 +1,156 @@
+"""What is to be explained: the trace of one side, with the noise that was measured beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasx.assembly.choose import choose_strategy
+from kerasx.parity.first_steps import Steps, take_steps
+from kerasx.parity.judge import Envelope
+from kerasx.parity.noise import Disturbance, measure
+from kerasx.parity.records import Array, Reduced, StepTrace
+from kerasx.parity.sides import Named
+from kerasx.parity.state import FullState
+from kerasx.parity.storage import load_trace
+from kerasx.parity.writing import APPLIED, ORDER
+from kerasx.registry import Registry
+from kerasx.training.adapters import LoopStrategy
+
+_REPETITIONS = 3  # once undisturbed, then with weights moved by one unit in their last place
+
+
+@dataclass(frozen=True)
+class Target:
+    """A side as it was observed.
+
+    Attributes:
+        name: As it was named.
+        steps: What was observed.
+        noise: As measured.
+        unsteady: A quantity in which the side does not repeat itself; None where it does.
+    """
+
+    name: str
+    steps: Steps
+    noise: Envelope
+    unsteady: str | None = None
+
+    @property
+    def records(self) -> Sequence[StepTrace]:
+        """Its steps."""
+        return self.steps.trace.steps
+
+    def state(self, place: int) -> FullState | None:
+        """What the step at a place in the trace started from; None where that is not known."""
+        number = sum(step.kind in ("training", "evaluation") for step in self.records[:place])
+        return self.steps.states[number] if number < len(self.steps.states) else None
+
+
+def observe(side: Named, registry: Registry, *, by_updates: bool = False) -> Target:
+    """Trace the first steps of a side from its own states, and measure its noise.
+
+    Raises:
+        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    if side.trace is not None:
+        steps, noise = load_trace(side.trace)
+        return Target(side.name, steps, noise)
+    first = take_steps(side, registry, observes=True, by_updates=by_updates)
+    if first.slipped is None and not by_updates and _steps_twice(first) and _is_loop(side, registry):
+        # Of one batch it makes several updates, which are told apart by themselves.
+        first = take_steps(side, registry, observes=True, by_updates=True)
+        by_updates = True
+    by_updates = by_updates or first.slipped is not None
+    others = [
+        take_steps(
+            side,
+            registry,
+            observes=True,
+            states=first.states,
+            disturbance=Disturbance(number) if number else None,
+            by_updates=by_updates,
+        ).trace
+        for number in range(_REPETITIONS)
+    ]
+    return Target(side.name, first, measure(first.trace, others), _unsteady(first, others[0]))
+
+
+def _steps_twice(steps: Steps) -> bool:
+    """Whether a step goes forward and updates more than once."""
+    for step in steps.trace.steps:
+        calls = [each.partition(" ")[0] for each in order(step)]
+        if calls.count("apply") > 1 and "forward" in calls[calls.index("apply") :]:
+            last = len(calls) - 1 - calls[::-1].index("apply")
+            if "forward" in calls[calls.index("apply") : last]:
+                return True
+    return False
+
+
+def _is_loop(side: Named, registry: Registry) -> bool:
+    return isinstance(
+        choose_strategy(side.experiment.strategy, side.resolver(registry)).strategy, LoopStrategy
+    )
+
+
+def _unsteady(first: Steps, again: Any) -> str | None:
+    from kerasx.parity.judge import differences
+
+    found = [each for each in differences(first.trace, again) if each.decides]
+    return found[0].quantity if found else None
+
+
+def array(step: StepTrace, quantity: str) -> Array | None:
+    """A quantity of a step as an array; None where there is none, or it is no array."""
+    record = step.records.get(quantity)
+    if record is None or isinstance(record.value, str | Reduced):
+        return None
+    return record.value
+
+
+def number(step: StepTrace, quantity: str) -> float | None:
+    """A quantity that is one number."""
+    value = array(step, quantity)
+    return None if value is None or value.size != 1 else float(value.reshape(-1)[0])
+
+
+def text(step: StepTrace, quantity: str) -> str | None:
+    """A quantity that is a text."""
+    record = step.records.get(quantity)
+    return record.value if record is not None and isinstance(record.value, str) else None
+
+
+def named(step: StepTrace, prefix: str) -> dict[str, Any]:
+    """The arrays of a step whose quantities begin alike, by what follows; numbered ones left out."""
+    return {
+        quantity.removeprefix(prefix): record.value
+        for quantity, record in step.records.items()
+        if quantity.startswith(prefix) and not quantity.endswith(")") and isinstance(record.value, np.ndarray)
+    }
+
+
+def order(step: StepTrace) -> list[str]:
+    """What followed on what in a step: forward passes with their flags, gradients, applies."""
+    return [each for each in (text(step, ORDER) or "").split("; ") if each]
+
+
+def applies(step: StepTrace) -> list[tuple[str, ...]]:
+    """The variables of each call that applied gradients, in order."""
+    found = [APPLIED, *(f"{APPLIED} ({each})" for each in range(2, 200))]
+    return [tuple(names.split(", ")) for name in found if (names := text(step, name)) is not None]
+
+
+def settings(step: StepTrace) -> tuple[str, dict[str, Any]] | None:
+    """The class and settings of the optimizer that stepped."""
+    kind, written = text(step, "optimizer"), text(step, "settings of the optimizer")
+    return None if kind is None or not written else (kind, json.loads(written))
+
+
+def training(target: Target) -> list[tuple[int, StepTrace]]:
+    """The training steps with their places in the trace."""
+    return [(place, step) for place, step in enumerate(target.records) if step.kind == "training"]

@@ -1,0 +1,1 @@
+"""Keras's training step written once, eager and plain, with deviations that change it in one place each."""

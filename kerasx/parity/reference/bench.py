@@ -1,0 +1,258 @@
+"""One experiment, assembled once, on which the reference is run with any deviations."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.isolation import isolated
+from kerasx.data.arrays import Arrays
+from kerasx.data.batches import Batches
+from kerasx.data.sample import sample
+from kerasx.parity.first_steps import EPOCHS, STEPS, Steps, as_it_was, end_trace
+from kerasx.parity.recorder import StepRecorder
+from kerasx.parity.records import Reduced, StepTrace, Trace
+from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.of_data import OtherRows
+from kerasx.parity.reference.run import Batch, Plan, run
+from kerasx.parity.reference.step import test_step
+from kerasx.parity.seams import observed
+from kerasx.parity.sides import Named
+from kerasx.parity.state import FullState, named_variables, read_state
+from kerasx.parity.watch import Watch
+from kerasx.registry import Registry
+from kerasx.training.strategy import Capabilities, StepStrategy
+from kerasx.training.task import Callbacks, TrainingTask
+
+# Told of each step that has ended, with its place in the trace; answers whether to go on.
+Ended = Callable[[StepTrace, int], bool]
+
+
+class _Reference(StepStrategy):
+    """Stands for the reference where an experiment wants a strategy; the bench drives it itself."""
+
+    capabilities = Capabilities(executions=("eager",), jit=False, distribution=False)
+
+    def train(self, task: TrainingTask) -> dict[str, list[float]]:
+        raise NotImplementedError
+
+
+class _Enough(Exception):
+    """A run has shown what it was to show."""
+
+
+class _Watch(Watch):
+    """Tells of each step that has ended."""
+
+    ended: Ended = staticmethod(lambda step, place: True)
+
+    def end(self, logs: Any = None) -> None:
+        step = self._step
+        super().end(logs)
+        assert step is not None
+        if not self.ended(step, len(self._trace.steps) - 1):
+            raise _Enough
+
+
+class Bench:
+    """Runs the reference.
+
+    Args:
+        assembly: The experiment, resolved; within `isolated`.
+        numbers: What numbers the batches have in the experiment's epochs.
+
+    Attributes:
+        plan: What the experiment steps through.
+        rows: All that can be trained on, `(x, y, sample_weight)`.
+    """
+
+    def __init__(self, assembly: Assembly, numbers: dict[str, list[int]]) -> None:
+        self._assembly = assembly
+        self._numbers = numbers
+        task = assembly.task
+        self.model = task.model
+        self.plan = Plan(
+            tuple(tuple(_epoch(task.batches, epoch)) for epoch in range(EPOCHS)),
+            None if task.validation is None else tuple(_epoch(task.validation, 0)),
+        )
+        self.rows = _all_rows(assembly, self.plan)
+        self._optimizer = self.model.optimizer
+        self._optimizer.build(self.model.trainable_variables)
+        self._start = [
+            (each, keras.ops.convert_to_numpy(each))
+            for each in (*self.model.variables, *self._optimizer.variables)
+        ]
+        # Metrics and the means of outputs' losses are made when they are first needed.
+        batch = next(batch for batch in self.plan.epochs[0] if batch is not None)
+        test_step((), At(self.model, "evaluation", batch=batch))
+        self.restore()
+
+    def restore(self) -> None:
+        """Begin anew: weights, slots, random streams and metrics as they were assembled."""
+        self.model.optimizer = self._optimizer
+        for variable, value in self._start:
+            variable.assign(value)
+        self.model.reset_metrics()
+
+    def trace(
+        self,
+        deviations: Sequence[Deviation] = (),
+        *,
+        like: Steps | None = None,
+        states: Sequence[FullState] = (),
+        ended: Ended = lambda step, place: True,
+    ) -> tuple[Trace, dict[Any, Any]]:
+        """Run the reference.
+
+        Args:
+            deviations: What is otherwise than in Keras.
+            like: The steps that are to be reproduced, of which values are taken that have no cause: weights
+                to begin with, or what a step returns beside its metrics.
+            states: What each step starts from; its own where there is none.
+            ended: Told of each step; a run ends early where it answers False.
+
+        Returns:
+            The trace, and what the deviations kept.
+        """
+        model = self.model
+        self.restore()
+        own = read_state(model)
+        # By the names that the other side has for the same variables.
+        fits = bool(states) and states[0].fits(own)
+        called = states[0].names[: states[0].own] if fits else ()
+        names = {id(variable): name for name, variable in named_variables(model, called)}
+
+        def state_for(step: int) -> FullState | None:
+            return states[step] if step < len(states) and states[step].fits(own) else None
+
+        trace = Trace("reference")
+        recorder = StepRecorder(model, called)
+        batches = {"training": self._assembly.task.batches}
+        if self._assembly.task.validation is not None:
+            batches["evaluation"] = self._assembly.task.validation
+        watch = _Watch(trace, recorder, batches, self._numbers, state_for)
+        watch.ended = ended
+        callbacks = Callbacks([watch], model=model, add_history=False, add_progbar=False)
+        memory: dict[Any, Any] = {
+            "names": names,
+            "initial": lambda of: _take_initial(names, model, of, like),
+            "given": lambda name, at: _given(name, at, like),
+            "evaluate": self._evaluated,
+        }
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(observed(recorder))
+            stack.callback(lambda: [undo() for undo in reversed(memory.get("undo", []))])
+            with contextlib.suppress(_Enough):
+                run(model, self.planned(deviations), deviations, callbacks, memory)
+                trace.steps += end_trace(recorder.read(), EPOCHS - 1, "epoch").steps
+        return trace, memory
+
+    def planned(self, deviations: Sequence[Deviation]) -> Plan:
+        """The plan, with the rows that deviations have it step through."""
+        other = next((each for each in deviations if isinstance(each, OtherRows)), None)
+        if other is None:
+            return self.plan
+        batches = iter(other.batches)
+        epochs = tuple(tuple(self._batch_of(next(batches)) for _ in range(count)) for count in other.epochs)
+        return Plan(epochs, self.plan.evaluation)
+
+    def _batch_of(self, rows: tuple[int, ...] | None) -> Batch | None:
+        if rows is None:
+            return None
+        return _as_batch(
+            keras.tree.map_structure(
+                lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf[list(rows)]), self.rows
+            )
+        )
+
+    def _evaluated(self, at: At, training: bool) -> dict[str, Any]:
+        """An evaluation of an epoch's training rows; metrics and state are put back."""
+        model = self.model
+        variables = [*model.metrics_variables, *model.variables]
+        values = [keras.ops.convert_to_numpy(each) for each in variables]
+        model.reset_metrics()
+        for batch in self.plan.epochs[at.epoch]:
+            if batch is not None:
+                test_step((), At(model, "evaluation", at.epoch, at.index, batch))
+        results = {name: float(value) for name, value in model.get_metrics_result().items()}
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return results
+
+
+@contextlib.contextmanager
+def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
+    """The bench of an experiment, whatever strategy it names.
+
+    Raises:
+        UsageError: Something in the experiment is unknown or does not fit.
+    """
+    experiment = side.experiment.with_values(
+        strategy=_Reference(), execution="eager", jit=None, steps_per_call=None, devices=None
+    )
+    numbers: dict[str, list[int]] = {}
+
+    def adjust(task: TrainingTask) -> None:
+        task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
+        if task.validation is not None:
+            task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
+
+    with isolated(experiment.seed, experiment.precision):
+        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
+        try:
+            with as_it_was(assembly):
+                yield Bench(assembly, numbers)
+        finally:
+            assembly.put_execution_back()
+
+
+def _epoch(batches: Batches, epoch: int) -> list[Batch]:
+    found = [_as_batch(batch) for batch in batches.epoch(epoch)]
+    batches.end_epoch()
+    return found
+
+
+def _as_batch(data: Any) -> Batch:
+    return tuple(keras.utils.unpack_x_y_sample_weight(data))
+
+
+def _all_rows(assembly: Assembly, plan: Plan) -> Any:
+    """All that can be trained on, `(x, y, sample_weight)` of arrays: of a pipeline what the plan has."""
+    rows = assembly.dataset.train
+    if isinstance(rows, Arrays):
+        return (rows.x, rows.y, rows.sample_weight)
+    batches = [batch for epoch in plan.epochs for batch in epoch if batch is not None]
+    return keras.tree.map_structure(
+        lambda *leaves: None if leaves[0] is None else np.concatenate([np.asarray(leaf) for leaf in leaves]),
+        *batches,
+    )
+
+
+def _take_initial(
+    called: dict[int, str], model: keras.Model, names: Sequence[str], like: Steps | None
+) -> None:
+    assert like is not None
+    records = like.trace.steps[0].records
+    for variable in model.variables:
+        name = called[id(variable)]
+        record = records.get(f"initial value of {name}") or records.get(f"initial seed {name}")
+        if name in names and record is not None and not isinstance(record.value, str | Reduced):
+            variable.assign(record.value)
+
+
+def _given(name: str, at: At, like: Steps | None) -> Any:
+    """What the step that is reproduced returned under a name that is none of the reference's."""
+    assert like is not None
+    prefix = "val_" if at.kind == "evaluation" else ""
+    record = like.trace.steps[at.index].records.get(f"returned {prefix}{name}")
+    return (
+        0.0
+        if record is None or isinstance(record.value, str | Reduced)
+        else tf.convert_to_tensor(record.value)
+    )

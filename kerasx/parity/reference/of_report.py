@@ -1,0 +1,343 @@
+"""Deviations in what is measured and reported, which leave the training as it is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import keras
+from keras import ops
+
+from kerasx.parity.reference.deviation import At, Deviation, Track
+
+Change = Literal[
+    "as-given", "argmax", "argmax-column", "one-hot", "softmax", "sigmoid", "round", "flat", "column"
+]
+
+
+class _OfReport(Deviation):
+    stage: ClassVar[str] = "report"
+    scope: Literal["training", "evaluation", "both"] = "training"
+
+
+class Measured(_OfReport):
+    """A metric is another one, or is given labels or outputs in another form.
+
+    Attributes:
+        metric: Its name in the logs.
+        becomes: The class in `keras.metrics` that measures in its place; empty for its own.
+        labels: What becomes of the labels before.
+        predictions: What becomes of the outputs before.
+        weighted: Whether sample weights are used.
+    """
+
+    kind: Literal["measured"] = "measured"
+    metric: str
+    becomes: str = ""
+    labels: Change = "as-given"
+    predictions: Change = "as-given"
+    weighted: bool | None = None
+    threshold: float | None = None
+
+    @property
+    def cause(self) -> str:  # type: ignore[override]
+        """The class alone, or the form."""
+        if self.weighted is not None and self.labels == self.predictions == "as-given" and not self.becomes:
+            return "sample-weight"
+        return (
+            "metric-label-format"
+            if (self.labels, self.predictions) != ("as-given", "as-given")
+            else "metric-resolution"
+        )
+
+    def begins(self, at: At) -> None:
+        """Have another metric stand in for it."""
+        metric = metric_of(at.model, self.metric)
+        if metric is None:
+            return
+        kind = getattr(keras.metrics, self.becomes) if self.becomes else None
+        made = kind(name=metric.name) if kind is not None else None
+        if made is None:
+            made = type(metric).from_config(metric.get_config())
+        put = stand_in(metric, made, self)
+        at.memory.setdefault("undo", []).append(put)
+        at.memory.setdefault("metrics", {})[self.metric] = made
+
+    def given(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Labels and outputs as it is given them."""
+        return changed(y, self.labels, y_pred), changed(y_pred, self.predictions, y_pred)
+
+
+def metric_of(model: keras.Model, name: str) -> Any:
+    """The metric that is reported under a name; None for none.
+
+    Of several outputs the name has the output's before it.
+    """
+    plain = [each for each in all_metrics(model) if each.name == name]
+    if plain:
+        return plain[0]
+    ending = [each for each in all_metrics(model) if name.endswith(f"_{each.name}")]
+    return ending[0] if ending else None
+
+
+def all_metrics(model: keras.Model) -> list[Any]:
+    """A model's metrics, those that `compile` was given among them."""
+    found: list[Any] = []
+    for each in model.metrics:
+        found += getattr(each, "metrics", None) or [each]
+    return found
+
+
+def stand_in(metric: Any, made: Any, measured: Measured) -> Any:
+    """Let one metric measure and report in the place of another; answers with what ends that."""
+
+    def update_state(y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        y, y_pred = measured.given(y, y_pred)
+        return made.update_state(y, y_pred, None if measured.weighted is False else sample_weight)
+
+    replaced = {"update_state": update_state, "result": made.result, "reset_state": made.reset_state}
+    for name, method in replaced.items():
+        object.__setattr__(metric, name, method)
+    made.reset_state()
+
+    def end() -> None:
+        for name in replaced:
+            object.__delattr__(metric, name)
+
+    return end
+
+
+def changed(value: Any, change: Change, outputs: Any) -> Any:
+    """Labels or outputs in another form."""
+    if change == "argmax":
+        return ops.argmax(value, axis=-1)
+    if change == "argmax-column":
+        return ops.argmax(value, axis=-1)[:, None]
+    if change == "one-hot":
+        flat = ops.squeeze(value, -1) if len(value.shape) > 1 and value.shape[-1] == 1 else value
+        return ops.one_hot(ops.cast(flat, "int32"), outputs.shape[-1])
+    if change == "softmax":
+        return ops.softmax(value)
+    if change == "sigmoid":
+        return ops.sigmoid(value)
+    if change == "round":
+        return ops.round(value)
+    if change == "flat":
+        return ops.reshape(value, [-1])
+    if change == "column":
+        return ops.expand_dims(value, -1)
+    return value
+
+
+class NotReset(_OfReport):
+    """Metrics go on from one epoch to the next.
+
+    Attributes:
+        metrics: The names of those; empty for all.
+    """
+
+    cause: ClassVar[str] = "metric-not-reset"
+    kind: Literal["not-reset"] = "not-reset"
+    metrics: tuple[str, ...] = ()
+
+    def resets(self, metric: Any, at: At) -> bool:
+        """Not these; where metrics are kept together, the others are reset one by one."""
+        if metric is None or not self.metrics:
+            return False
+        parts = getattr(metric, "metrics", None)
+        if not parts:
+            return metric.name not in self.metrics
+        for each in parts:
+            if each.name not in self.metrics:
+                each.reset_state()
+        return False
+
+
+class ResetWithin(_OfReport):
+    """Metrics begin anew within an epoch, as an evaluation of a batch makes them.
+
+    Attributes:
+        step: Before which training step of each epoch.
+    """
+
+    cause: ClassVar[str] = "metric-not-reset"
+    kind: Literal["reset-within"] = "reset-within"
+    step: int
+
+    def begins(self, at: At) -> None:
+        """Count from the beginning."""
+        at.memory[self] = (-1, -1)
+
+    def before(self, at: At) -> None:
+        """Reset before that step."""
+        epoch, count = at.memory[self]
+        count = count + 1 if epoch == at.epoch else 0
+        at.memory[self] = (at.epoch, count)
+        if count == self.step:
+            at.model.reset_metrics()
+
+
+class ResetEachStep(_OfReport):
+    """Metrics begin anew in each step, so that the last batch's are reported."""
+
+    cause: ClassVar[str] = "loss-report-last-batch"
+    kind: Literal["reset-each-step"] = "reset-each-step"
+
+    def before(self, at: At) -> None:
+        """Reset."""
+        at.model.reset_metrics()
+
+
+class LastLogs(_OfReport):
+    """The step returns other names than the trackers', so that Keras reports the last batch's values.
+
+    Attributes:
+        added: Names that it returns beside the trackers'.
+        left_out: Names of trackers that it does not return.
+        raw: Names under which it returns the batch's own loss.
+    """
+
+    cause: ClassVar[str] = "loss-report-last-batch"
+    kind: Literal["last-logs"] = "last-logs"
+    added: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    tracked: bool = True
+
+    def track(self, track: Track, at: At) -> Track:
+        """Keep the batch's loss in mind."""
+
+        def both(loss: Any) -> None:
+            at.memory["raw loss"] = loss
+            if self.tracked:
+                track(loss)
+
+        return both
+
+    def logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """With other names."""
+        kept = {name: value for name, value in logs.items() if name not in self.left_out}
+        kept.update({name: at.memory["given"](name, at) for name in self.added})
+        kept.update(dict.fromkeys(self.raw, at.memory["raw loss"]))
+        return kept
+
+
+class LossDiscarded(_OfReport):
+    """The batch's own loss is returned under the tracker's name, and the tracker is not updated.
+
+    Attributes:
+        tracked: Whether the tracker is updated all the same.
+    """
+
+    cause: ClassVar[str] = "loss-report-discarded"
+    kind: Literal["loss-discarded"] = "loss-discarded"
+    tracked: bool = False
+
+    def track(self, track: Track, at: At) -> Track:
+        """Keep the loss in mind, and do not track it."""
+
+        def kept(loss: Any) -> None:
+            at.memory["raw loss"] = loss
+            if self.tracked:
+                track(loss)
+
+        return kept
+
+    def logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """The raw loss under the tracker's name."""
+        return {**logs, "loss": at.memory["raw loss"]}
+
+
+class LossUnweighted(_OfReport):
+    """The reported loss is a mean over batches, not over rows.
+
+    Attributes:
+        of: Names of outputs' losses that are; empty for the whole loss.
+    """
+
+    cause: ClassVar[str] = "loss-report-unweighted"
+    kind: Literal["loss-unweighted"] = "loss-unweighted"
+    of: tuple[str, ...] = ()
+
+    def track(self, track: Track, at: At) -> Track:
+        """Each batch counts the same."""
+
+        def unweighted(loss: Any) -> None:
+            metric_of(at.model, "loss").update_state(loss)
+
+        return track if self.of else unweighted
+
+    def begins(self, at: At) -> None:
+        """Have the trackers of outputs leave weights out."""
+        for name in self.of:
+            metric = metric_of(at.model, name)
+            if metric is not None:
+                original = metric.update_state
+
+                def update(value: Any, sample_weight: Any = None, original: Any = original) -> Any:
+                    return original(value)
+
+                object.__setattr__(metric, "update_state", update)
+                at.memory.setdefault("undo", []).append(
+                    lambda metric=metric: object.__delattr__(metric, "update_state")
+                )
+
+
+class OtherLossReported(_OfReport):
+    """Something else than the loss is reported as the loss.
+
+    Attributes:
+        what: The mean of the outputs, as Keras 2's `compiled_loss` does today; the loss without what layers
+            added; or that of the terms without their weights.
+    """
+
+    kind: Literal["other-loss-reported"] = "other-loss-reported"
+    what: Literal["mean-output", "without-extras", "scaled", "times"]
+    factor: float = 1.0
+    weighted: bool = True
+
+    @property
+    def cause(self) -> str:  # type: ignore[override]
+        """By what it is."""
+        return {"mean-output": "loss-report-shim", "without-extras": "loss-extra"}.get(
+            self.what, "loss-reduction"
+        )
+
+    def track(self, track: Track, at: At) -> Track:
+        """Track that."""
+
+        def other(loss: Any) -> None:
+            if self.what == "mean-output":
+                leaves = keras.tree.flatten(at.memory["outputs"])
+                value = sum(ops.mean(ops.cast(leaf, "float32")) for leaf in leaves)
+            elif self.what == "without-extras":
+                value = loss - at.memory["terms", at.index][1]
+            else:
+                value = loss * self.factor
+            if self.weighted:
+                track(value)
+            else:
+                metric_of(at.model, "loss").update_state(value)
+
+        return other
+
+
+class LossMoving(_OfReport):
+    """What is reported of an epoch's training is an evaluation of its rows with the weights it ends with.
+
+    Attributes:
+        names: What is reported so; empty for all.
+    """
+
+    cause: ClassVar[str] = "loss-report-moving"
+    kind: Literal["loss-moving"] = "loss-moving"
+    names: tuple[str, ...] = ()
+    training: bool = False
+    weighted: bool = True
+
+    def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """Evaluate."""
+        results = at.memory["evaluate"](at, self.training)
+        return {
+            name: results.get(name, value) if not self.names or name in self.names else value
+            for name, value in logs.items()
+        }
