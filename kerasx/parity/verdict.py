@@ -47,7 +47,7 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     here = [each for each in beyond if _place(each) == place]
     telling = [each for each in here if each.quantity not in harmless] or here
     first = telling[0]
-    affects = _affects(deciding)
+    affects = affected(deciding)
     said = _said(a.name, b.name, first, here, affects)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
@@ -69,7 +69,8 @@ def _place(difference: Difference) -> tuple[int, int | None, str]:
     return difference.epoch, difference.step, difference.kind
 
 
-def _affects(deciding: Sequence[Difference]) -> str:
+def affected(deciding: Sequence[Difference]) -> str:
+    """Whether differences that decide are ones of the training, or of the report alone."""
     if any(each.stage in _TRAINING for each in deciding):
         return "training"
     # Gradients that differ where no update does are made up for, as by another learning rate.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.reference.of_data import OtherRows
 
 Deviations = tuple[Deviation, ...]
+
+_SECONDS = 60.0
 
 # What only tells where a difference comes from, and is worth following.
 _TELLING = (
@@ -72,14 +75,26 @@ class Search:
         target: The side.
         propose: Gives, for how far one has come, sets of deviations to go on with, in ranks: a rank is
             tried where the one before it did not lead further.
+        seconds: After so long no further sets are tried.
+
+    Attributes:
+        tried: How many runs there were.
+        is_out_of_time: Whether there might have been more.
     """
 
-    def __init__(self, bench: Bench, target: Target, propose: Propose) -> None:
+    def __init__(self, bench: Bench, target: Target, propose: Propose, seconds: float = _SECONDS) -> None:
         self.bench = bench
         self.target = target
         self.tried = 0
+        self.is_out_of_time = False
+        self._until = time.monotonic() + seconds
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
+
+    @property
+    def runs(self) -> list[Outcome]:
+        """All that was tried."""
+        return list(self._known.values())
 
     def outcome(
         self, deviations: Deviations, ignored: frozenset[str] = frozenset(), *, whole: bool = False
@@ -161,9 +176,16 @@ class Search:
     def _from(self, here: Outcome, most: int) -> list[Outcome]:
         if here.matches:
             return [here]
+        if self.is_out_of_time:
+            return []
         further: list[Outcome] = []
         for rank in self._propose(self, here):
-            tried = [self.outcome(each, here.ignored) for each in _unique(rank, here.deviations)]
+            tried = []
+            for each in _unique(rank, here.deviations):
+                if time.monotonic() > self._until:
+                    self.is_out_of_time = True
+                    break
+                tried.append(self.outcome(each, here.ignored))
             further = [
                 each for each in tried if each.progress > here.progress and len(each.deviations) <= most
             ]

@@ -1,0 +1,346 @@
+"""Explains why two trainings differ: the smallest set of causes with which the reference does what one does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasx.parity.explain.catalogue import CAUSES
+from kerasx.parity.explain.finding import Evidence, Explanation, Finding
+from kerasx.parity.explain.propose import propose
+from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.target import Target, observe
+from kerasx.parity.explain.words import consequences, factor_of, sentence
+from kerasx.parity.first_steps import take_steps
+from kerasx.parity.judge import Difference, decides, differences
+from kerasx.parity.noise import Disturbance, measure
+from kerasx.parity.reference.bench import Bench, bench_of
+from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.sides import Named
+from kerasx.parity.verdict import affected, stages
+from kerasx.plain import shown_value
+from kerasx.registry import Registry
+
+Told = Callable[[str], None]
+_RIVALS = 5
+_SAME = "No difference beyond rounding in the first steps of two epochs."
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """What was found for one side on the experiment of the other."""
+
+    search: Search
+    found: list[Outcome]
+
+
+def explain(a: Named | None, b: Named, registry: Registry, *, told: Told = lambda text: None) -> Explanation:
+    """Name the causes for which two trainings differ.
+
+    The side that the reference reproduces as it is, on its own experiment, is the one that the other is held
+    against. Where neither is, both are held against the reference on the first one's experiment, and what
+    only one of them has is named.
+
+    Args:
+        a: One side; None for Keras's own semantics on the experiment of the other.
+        b: The other.
+        registry: The engine's plugins.
+        told: Told what is being done.
+
+    Raises:
+        UsageError: Something in an experiment is unknown, does not fit, or raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    name = "Keras" if a is None else a.name
+    told(f"tracing {b.name}")
+    target = observe(b, registry)
+    if a is not None:
+        told(f"tracing {a.name}")
+        other = observe(a, registry)
+    base = b if a is None or a.trace is not None else a
+    notes = [f"{each.name} does not repeat itself: {each.unsteady} differs from one state" for each in
+             ([target] if a is None else [other, target]) if each.unsteady]  # fmt: skip
+    with bench_of(base, registry) as bench:
+        told("running the reference")
+        reference = _checked(bench, base, registry)
+        if a is None:
+            return _told(name, b.name, _searched(bench, target, told), reference, notes)
+        ours = Search(bench, other, propose)
+        if ours.outcome(()).matches:
+            return _told(name, b.name, _searched(bench, target, told), reference, notes)
+    # The first side is not what Keras does on its experiment: perhaps the second is on its own.
+    with bench_of(b, registry) as bench:
+        theirs = Search(bench, target, propose)
+        if theirs.outcome(()).matches:
+            explained = _searched(bench, other, told)
+            return _told(b.name, a.name, explained, reference, notes)
+    with bench_of(base, registry) as bench:
+        return _both(bench, a.name, b.name, other, target, reference, notes, told)
+
+
+def _searched(bench: Bench, target: Target, told: Told) -> _Explained:
+    search = Search(bench, target, propose)
+    if search.outcome(()).matches:
+        return _Explained(search, [search.outcome(())])
+    told(f"looking for what {target.name} does otherwise")
+    return _Explained(search, [_minimal(search, each) for each in search.smallest()])
+
+
+def _minimal(search: Search, outcome: Outcome) -> Outcome:
+    """Without what is not needed, as one deviation may make another superfluous."""
+    here = outcome
+    for each in outcome.deviations:
+        fewer = tuple(other for other in here.deviations if other != each)
+        without = search.outcome(fewer, here.ignored)
+        if without.matches:
+            here = without
+    return here
+
+
+def _told(
+    keras_side: str, side: str, explained: _Explained, reference: str, notes: Sequence[str]
+) -> Explanation:
+    """The explanation of one side that is held against the reference."""
+    search, found = explained.search, explained.found
+    whole = search.outcome((), whole=True)
+    every = differences(whole.trace, search.target.steps.trace, search.target.noise)
+    if not decides(every):
+        verdict = "identical" if not every else "equivalent"
+        return Explanation(keras_side, side, verdict, None, reference=reference, notes=(*notes, _SAME))
+    deciding = [each for each in every if each.beyond and each.decides]
+    affects = affected(deciding)
+    if search.is_out_of_time:
+        notes = [*notes, f"the search was ended after {search.tried} runs of the reference"]
+    if not found:
+        return Explanation(
+            keras_side, side, "diverged", affects, (), (), True, deciding[0], reference, "", tuple(notes)
+        )
+    sets = _distinct(found)
+    named = [_findings(search, each, keras_side, side, affects) for each in sets]
+    return Explanation(
+        keras_side,
+        side,
+        "diverged",
+        affects,
+        named[0],
+        tuple(named[1:]),
+        False,
+        deciding[0],
+        reference,
+        _apart(named) if len(named) > 1 else "",
+        tuple(notes),
+    )
+
+
+def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
+    """One outcome for each set of causes, the smallest ones."""
+    by_causes: dict[tuple[str, ...], Outcome] = {}
+    for each in found:
+        by_causes.setdefault(tuple(sorted({one.cause for one in each.deviations})), each)
+    least = min(len(causes) for causes in by_causes)
+    return [each for causes, each in by_causes.items() if len(causes) == least]
+
+
+def _findings(
+    search: Search, outcome: Outcome, keras_side: str, side: str, affects: str
+) -> tuple[Finding, ...]:
+    whole = search.outcome(outcome.deviations, outcome.ignored, whole=True)
+    plain = search.outcome((), whole=True)
+    evidence = _evidence(search, plain, whole)
+    findings = []
+    causes = dict.fromkeys(each.cause for each in outcome.deviations)
+    for cause in causes:
+        own = [each for each in outcome.deviations if each.cause == cause]
+        rest = tuple(each for each in outcome.deviations if each.cause != cause)
+        without = search.outcome(rest, outcome.ignored)
+        left = None if without.first is None else _left(without.first)
+        findings.append(
+            Finding(
+                cause,
+                CAUSES[cause].stage,
+                side,
+                sentence(side, keras_side, own, _criterion(search.bench.model)),
+                _affects(search, whole, rest, affects),
+                factor_of(own),
+                CAUSES[cause].fix,
+                CAUSES[cause].code,
+                consequences(cause, _affects(search, whole, rest, affects), search.bench.model.optimizer),
+                tuple({"kind": getattr(each, "kind", cause), **each.model_dump(mode="json")} for each in own),
+                whole.matches,
+                left,
+                _rivals(search, outcome, own, rest),
+                evidence,
+            )
+        )
+    order = {name: place for place, name in enumerate(CAUSES)}
+    return tuple(sorted(findings, key=lambda each: order[each.cause]))
+
+
+def _affects(search: Search, whole: Outcome, rest: Deviations, affects: str) -> str:
+    """Whether one cause alone changes the training, beside the others."""
+    if affects == "report":
+        return affects
+    without = search.outcome(rest, whole=True)
+    found = differences(without.trace, whole.trace, search.target.noise)
+    return affected([each for each in found if each.beyond and each.decides])
+
+
+def _evidence(search: Search, plain: Outcome, whole: Outcome) -> tuple[Evidence, ...]:
+    """Stage by stage what differs, and what is left of it once the causes are in the reference."""
+    before = differences(plain.trace, search.target.steps.trace, search.target.noise)
+    after = differences(whole.trace, search.target.steps.trace, search.target.noise)
+    beyond = [each for each in before if each.beyond]
+    if not beyond:
+        return ()
+    first = next((each for each in beyond if each.decides), beyond[0])
+    place = (first.epoch, first.step, first.kind)
+    here = [each for each in beyond if (each.epoch, each.step, each.kind) == place]
+    left = {(each.epoch, each.step, each.kind, each.quantity): each for each in after}
+    rows = []
+    for stage, each in stages(here).items():
+        remains = left.get((*place, each.quantity))
+        rows.append(
+            Evidence(
+                stage,
+                each.quantity,
+                each.a,
+                each.b,
+                each.relative,
+                0.0 if remains is None else remains.relative,
+                each.noise,
+            )
+        )
+    return tuple(rows)
+
+
+def _rivals(
+    search: Search, outcome: Outcome, own: Sequence[Deviation], rest: Deviations
+) -> tuple[tuple[str, str], ...]:
+    """Other causes that were tried in the place of one, with what they left different."""
+    found: dict[str, str] = {}
+    for tried in search.runs:
+        others = [each for each in tried.deviations if each not in rest]
+        causes = {each.cause for each in others}
+        if len(causes) != 1 or tried.first is None or causes <= {each.cause for each in own}:
+            continue
+        if any(each not in tried.deviations for each in rest):
+            continue
+        found.setdefault(causes.pop(), _left(tried.first))
+    return tuple(itertools.islice(found.items(), _RIVALS))
+
+
+def _left(difference: Difference) -> str:
+    where = f"epoch {difference.epoch}" + ("" if difference.step is None else f", step {difference.step}")
+    return (
+        f"{difference.quantity} ({difference.stage}, {where}) is {shown_value(difference.a)} in the reference and"
+        f" {shown_value(difference.b)} in the side"
+    )
+
+
+def _apart(named: Sequence[tuple[Finding, ...]]) -> str:
+    """What would tell sets of causes apart that explain the same."""
+    causes = [" with ".join(f"`{each.cause}`" for each in findings) for findings in named]
+    said = f"{' and '.join(causes)} explain this data equally well."
+    flat = {each.cause for findings in named for each in findings}
+    wanted = []
+    if "loss-batch-divisor" in flat:
+        wanted.append("a batch with fewer rows")
+    if flat & {"sample-weight", "weight-normalization"}:
+        wanted.append("sample weights that are not all 1")
+    if "mask" in flat:
+        wanted.append("rows with padding")
+    if flat & {"metric-label-format", "metric-resolution"}:
+        wanted.append("labels of more classes")
+    wanted = wanted or ["other rows, more of them, or a short last batch"]
+    return f"{said} Data that tells them apart: {', '.join(wanted)}."
+
+
+def _criterion(model: keras.Model) -> str:
+    """What a model's loss is called."""
+    loss = model.loss
+    if isinstance(loss, str):
+        return f"`{loss}`"
+    return (
+        f"`{getattr(loss, 'name', None) or getattr(loss, '__name__', 'the loss')}`"
+        if not isinstance(loss, dict | list | tuple)
+        else "the losses"
+    )
+
+
+def keras_train_step(model: keras.Model, data: Any) -> Any:
+    """Keras's own training step, also of a model that overrides it."""
+    return keras.Model.train_step(model, data)
+
+
+def keras_test_step(model: keras.Model, data: Any) -> Any:
+    """Keras's own test step, also of a model that overrides it."""
+    return keras.Model.test_step(model, data)
+
+
+def _checked(bench: Bench, side: Named, registry: Registry) -> str:
+    """Whether the reference does what Keras's own steps do on the installed version, in words."""
+    step = {"name": "custom-step", "step": keras_train_step, "test_step": keras_test_step}
+    experiment = side.experiment.with_values(
+        strategy=step, execution="eager", jit=None, steps_per_call=None, devices=None
+    )
+    named = Named("Keras", experiment, run=side.run)
+    steps = take_steps(named, registry, observes=True)
+    trace, _ = bench.trace(states=steps.states, like=steps)
+    version = f"Keras {keras.__version__}"
+    if not differences(trace, steps.trace):
+        return f"The reference equals `fit` on {version}, bit by bit."
+    noise = measure(trace, [bench.trace(states=[Disturbance(n)(s, i) for i, s in enumerate(steps.states)])[0] for n in (1, 2)])  # fmt: skip
+    found = differences(trace, steps.trace, noise)
+    if not decides(found):
+        return f"The reference equals `fit` on {version}, within rounding."
+    first = next(each for each in found if each.beyond and each.decides)
+    return f"Beware: the reference does not equal `fit` on {version}: {_left(first)}."
+
+
+def _both(
+    bench: Bench,
+    a: str,
+    b: str,
+    other: Target,
+    target: Target,
+    reference: str,
+    notes: Sequence[str],
+    told: Told,
+) -> Explanation:
+    """Two sides of which neither is Keras's: what each has that the other has not."""
+    sides = [_searched(bench, each, told) for each in (other, target)]
+    alone = [_told("Keras", name, each, reference, notes) for name, each in zip((a, b), sides, strict=True)]
+    sets = [{_key(each) for each in one.findings} for one in alone]
+    findings = [
+        each
+        for one, theirs in ((alone[0], sets[1]), (alone[1], sets[0]))
+        for each in one.findings
+        if _key(each) not in theirs
+    ]
+    both = differences(other.steps.trace, target.steps.trace, target.noise)
+    deciding = [each for each in both if each.beyond and each.decides]
+    unexplained = any(each.unexplained for each in alone)
+    if not deciding and not findings:
+        verdict = "equivalent" if both else "identical"
+        return Explanation(a, b, verdict, None, reference=reference, notes=(*notes, _SAME))
+    return Explanation(
+        a,
+        b,
+        "diverged",
+        "training" if any(each.affects == "training" for each in findings) else affected(deciding),
+        tuple(findings),
+        (),
+        unexplained,
+        deciding[0] if deciding else None,
+        reference,
+        "",
+        (*notes, "neither side is what Keras does: each was held against the reference by itself"),
+    )
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.cause, str(finding.deviations)

@@ -1,0 +1,219 @@
+"""Says of deviations what a colleague would say: what the side does, with numbers, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kerasx.parity.explain.catalogue import CAUSES
+from kerasx.parity.reference import of_data, of_loss, of_report, of_update
+from kerasx.parity.reference.deviation import Deviation
+
+# Causes by which the gradient is larger or smaller by a number.
+_SCALING = ("loss-reduction", "loss-scale", "loss-batch-divisor", "replica-scale")
+
+
+def sentence(side: str, keras: str, deviations: Sequence[Deviation], criterion: str) -> str:
+    """What a side does otherwise, in one sentence.
+
+    Args:
+        side: Its name.
+        keras: The name of the other.
+        deviations: Those of one cause.
+        criterion: What the loss is called.
+    """
+    first = deviations[0]
+    tell = _TOLD.get(type(first))
+    told = tell(first, criterion) if tell is not None else CAUSES[first.cause].what
+    where = {
+        "evaluation": "in the evaluation ",
+        "both": "in training and evaluation ",
+        "training": "",
+    }[first.scope]
+    return f"`{side}` {where}{told}. ({keras}: as Keras does it.)" if where else f"`{side}` {told}."
+
+
+def factor_of(deviations: Sequence[Deviation]) -> float | None:
+    """The one number of a cause, where it has one."""
+    first = deviations[0]
+    if isinstance(first, of_loss.Reduction):
+        return first.factor
+    for name in ("divisor", "times", "weight", "limit", "ratio", "factor", "steps", "calls"):
+        value = getattr(first, name, None)
+        if isinstance(value, int | float):
+            return float(value)
+    rates = getattr(first, "rates", ())
+    return float(rates[0]) if len(rates) == 1 else None
+
+
+def consequences(cause: str, affects: str, optimizer: Any) -> str:
+    """What will and will not change once it is mended."""
+    kind = type(getattr(optimizer, "inner_optimizer", optimizer)).__name__
+    if affects == "report":
+        return "The training is the same with and without it: only what is reported changes."
+    if cause in _SCALING:
+        if kind == "SGD":
+            return (
+                "With plain SGD it does what another learning rate would do; with Adam or RMSprop, which divide"
+                " by the size of gradients, the weights would hardly show it."
+            )
+        return (
+            f"{kind} divides by the size of gradients, so that the weights hardly show it: the loss does, and"
+            " so do weight decay, clipping and epsilon."
+        )
+    return "Weights change with it from the first step at which it wakes."
+
+
+def _reduction(each: of_loss.Reduction, criterion: str) -> str:
+    rows = " and the rows" if each.by_rows else ""
+    of = f" of the output `{each.output}`" if each.output else ""
+    if each.over.startswith("1/"):
+        over = each.over.removeprefix("1/")
+        return (
+            f"averages {criterion}{of} over the {1 / each.factor:g} {over}{rows}, where the other sums them: the"
+            f" loss and every gradient are {1 / each.factor:.3f} times smaller"
+        )
+    if each.over:
+        return (
+            f"sums {criterion}{of} over the {each.factor:g} {each.over}{rows}, where the other averages: the loss"
+            f" and every gradient are {each.factor:.3f} times larger"
+        )
+    return f"sums {criterion}{of} over the rows of a batch, where the other averages over them"
+
+
+def _divisor(each: of_loss.BatchDivisor, criterion: str) -> str:
+    return (
+        f"divides {criterion} by a constant {each.divisor:g}, whatever the rows of the batch: on a batch of r"
+        f" rows the loss is r/{each.divisor:g} of what it should be"
+    )
+
+
+def _extras(each: of_loss.Extras, criterion: str) -> str:
+    if each.times == 0:
+        return "leaves out the losses that layers add (regularizers, add_loss)"
+    return f"adds the losses of layers (regularizers, add_loss) {each.times:g} times"
+
+
+def _criterion(each: of_loss.OtherCriterion, criterion: str) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in each.options.items())
+    before = f" of the {each.activation} of the outputs" if each.activation != "none" else ""
+    if each.logits:
+        logits = each.options.get("from_logits")
+        taken = "logits" if logits else "probabilities"
+        return f"takes the outputs{before and ', after another ' + each.activation + ','} for {taken}"
+    return f"computes {each.name}({options}){before} in place of {criterion}"
+
+
+def _measured(each: of_report.Measured, criterion: str) -> str:
+    parts = []
+    if each.becomes:
+        parts.append(f"measures `{each.metric}` by {each.becomes}")
+    changes = [
+        f"{name} as {change}"
+        for name, change in (("labels", each.labels), ("outputs", each.predictions))
+        if change != "as-given"
+    ]
+    if changes:
+        parts.append(f"gives `{each.metric}` {' and '.join(changes)}")
+    if each.weighted is not None:
+        parts.append(
+            f"weighs `{each.metric}`" if each.weighted else f"leaves sample weights out of `{each.metric}`"
+        )
+    return " and ".join(parts) or CAUSES[each.cause].what
+
+
+def _last(each: of_report.LastLogs, criterion: str) -> str:
+    parts = []
+    if each.added or each.raw:
+        parts.append(
+            f"returns {', '.join(f'`{name}`' for name in (*each.added, *each.raw))} beside the trackers' names"
+        )
+    if each.left_out:
+        parts.append(f"does not return {', '.join(f'`{name}`' for name in each.left_out)}")
+    return " and ".join(parts) + ", so that Keras reports the last batch's values"
+
+
+def _settings(each: of_update.OptimizerSettings, criterion: str) -> str:
+    values = ", ".join(f"{name}={json.dumps(value)}" for name, value in json.loads(each.settings).items())
+    return f"steps with {each.optimizer or 'the optimizer'} with {values}"
+
+
+def _rates(each: of_update.LearningRates, criterion: str) -> str:
+    shown = ", ".join(f"{rate:g}" for rate in each.rates[:4])
+    return f"steps with the learning rate {shown}" + (" ..." if len(each.rates) > 4 else "")
+
+
+_TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
+    of_loss.Reduction: _reduction,
+    of_loss.BatchDivisor: _divisor,
+    of_loss.Extras: _extras,
+    of_loss.OtherCriterion: _criterion,
+    of_report.Measured: _measured,
+    of_report.LastLogs: _last,
+    of_update.OptimizerSettings: _settings,
+    of_update.LearningRates: _rates,
+    of_loss.OutputWeight: lambda each, _: f"weighs the loss of the output `{each.output}` by {each.weight:g}",
+    of_loss.NoSampleWeight: lambda each, _: "leaves sample and class weights out of the loss",
+    of_loss.WeightNormalization: lambda each, _: (
+        "divides the weighted loss by the sum of weights, not by the number of values"
+        if each.by == "weights"
+        else "divides the weighted loss by the number of values, not by the sum of weights"
+    ),
+    of_loss.NoMask: lambda each, _: "counts padding in the loss: the Keras mask of the outputs is lost",
+    of_loss.Broadcast: lambda each, _: (
+        f"compares {each.flat} without their last axis: every row meets every other"
+    ),
+    of_loss.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
+    of_update.UnscaledLoss: lambda each, _: (
+        "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the scale"
+    ),
+    of_update.Clip: lambda each, _: (
+        f"clips gradients by {each.by.replace('-', ' ')} to {each.limit:g}"
+        + ("" if each.unscales else " as they come from the tape")
+    ),
+    of_update.OptimizerClip: lambda each, _: "clips in the optimizer otherwise: "
+    + (", ".join(f"{n}={v:g}" for n in ("clipnorm", "clipvalue", "global_clipnorm") if (v := getattr(each, n))) or "not at all"),
+    of_update.MissingGradients: lambda each, _: f"has no gradient for {', '.join(each.variables)}",
+    of_update.Bypassed: lambda each, _: (
+        "assigns weights without the optimizer"
+        + (f", the gradient times {each.rates[0]:g}" if each.rule == "gradient" else "")
+        + ": its slots and its count of steps stand still"
+    ),
+    of_update.SeveralApplies: lambda each, _: f"applies gradients in {each.calls} calls a step, each of which counts",
+    of_update.Accumulation: lambda each, _: (
+        f"applies the {'mean' if each.mean else 'sum'} of the gradients of {each.steps} steps at once"
+    ),
+    of_data.OtherRows: lambda each, _: (
+        "trains on batches of other sizes, or on another number of them" if each.sizes else "trains on rows in another order"
+    ),
+    of_data.OtherLabels: lambda each, _: f"encodes labels as {each.encoding.replace('-', ' ')}",
+    of_data.OtherInitialWeights: lambda each, _: f"begins with other values of {', '.join(each.variables[:4])}",
+    of_data.OtherVariables: lambda each, _: " and ".join(
+        [*([f"does not train {', '.join(each.left_out)}"] if each.left_out else []),
+         *([f"trains {', '.join(each.added)}"] if each.added else [])]
+    ),
+    of_data.TrainingFlag: lambda each, _: f"calls the model with training={each.training}",
+    of_data.ExtraForward: lambda each, _: (
+        f"calls the model {'once' if each.times == 1 else f'{each.times} times'} more"
+        f" {dict(before='before the loss', between='before the update', after='after the update')[each.place]}"
+        f" with training={each.training}" + (", and measures those outputs" if each.used else "")
+    ),
+    of_data.OtherSeeds: lambda each, _: (
+        "draws other random numbers: "
+        + (f"the stream stands {each.shifts[0][1]} draws further on" if each.shifts else "the seeds are others")
+    ),
+    of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
+    of_report.NotReset: lambda each, _: "does not reset "
+    + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
+    of_report.ResetWithin: lambda each, _: f"resets metrics before step {each.step} of each epoch",
+    of_report.ResetEachStep: lambda each, _: "resets metrics at each step: what is reported is the last batch's",
+    of_report.LossDiscarded: lambda each, _: (
+        "returns the batch's own loss as `loss`, which Keras throws away: it reports the tracker's,"
+        + (" the mean" if each.tracked else " which was never updated and is 0.0")
+    ),
+    of_report.LossUnweighted: lambda each, _: "reports a mean over batches, in which the short one counts as much as the others",
+    of_report.LossMoving: lambda each, _: (
+        "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
+    ),
+}  # fmt: skip
