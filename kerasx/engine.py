@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasx.assembly.ahead import Ahead
 from kerasx.discovery import Plugin
-from kerasx.errors import PluginError
+from kerasx.errors import PluginError, UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
@@ -18,6 +18,7 @@ from kerasx.startup import start_tensorflow
 from kerasx.training import strategy  # noqa: F401
 
 if TYPE_CHECKING:
+    from kerasx.parity.explain.finding import Explanation
     from kerasx.parity.result import Comparison
     from kerasx.runs.reporter import Reporter
     from kerasx.runs.result import DryRun, Run
@@ -134,6 +135,49 @@ class Engine:
             self.registry,
             seeds=seeds,
             traces=None if traces is None else Path(traces),
+            told=told,
+        )
+
+    def explain(
+        self,
+        *names: Any,
+        experiment: Experiment | None = None,
+        again: str | Path | None = None,
+        told: Callable[[str], None] = lambda text: None,
+        **values: Any,
+    ) -> Explanation:
+        """Name the causes for which two trainings differ, and prove them.
+
+        Args:
+            *names: One or two, as for `compare`; one alone is held against what Keras's `fit` does.
+            experiment: As for `compare`.
+            again: A file with an explanation as JSON, whose causes are put into the reference again.
+            told: Told what is being done.
+            **values: As for `compare`.
+
+        Returns:
+            The findings: causes of the catalogue by their ids, each with its evidence; or that what is seen
+            is none of them.
+
+        Raises:
+            UsageError: As for `compare`.
+            PluginError: A plugin that was asked for fails.
+        """
+        from kerasx.parity.sides import side_of
+
+        base = (experiment or Experiment()).with_values(**values)
+        if len(names) > 2:
+            raise UsageError("Two trainings are explained at a time: name one or two.")
+        sides = [side_of(name, base, self.registry, self.runs) for name in names or [base.strategy.described]]
+        start_tensorflow()
+        from kerasx.parity.explain.explain import explain
+        from kerasx.parity.explain.replay import written
+
+        return explain(
+            sides[0] if len(sides) == 2 else None,
+            sides[-1],
+            self.registry,
+            given=None if again is None else written(Path(again)),
             told=told,
         )
 

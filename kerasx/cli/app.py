@@ -76,6 +76,7 @@ def build_app() -> typer.Typer:
     from kerasx.cli.bench import bench
     from kerasx.cli.compare import compare
     from kerasx.cli.evaluate import evaluate
+    from kerasx.cli.explain import explain
     from kerasx.cli.export import export
     from kerasx.cli.plugins import plugins
     from kerasx.cli.predict import predict
@@ -92,7 +93,7 @@ def build_app() -> typer.Typer:
         help="Train one Keras experiment by interchangeable step strategies.",
     )
     app.callback()(_root)
-    for command in (train, evaluate, predict, export, compare, trace, reproduce, bench):
+    for command in (train, evaluate, predict, export, compare, explain, trace, reproduce, bench):
         app.command()(command)
     app.add_typer(runs, name="runs")
     app.add_typer(plugins, name="plugins")

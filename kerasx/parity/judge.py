@@ -101,14 +101,21 @@ def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Diffe
 
 
 def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iterable[Difference]:
+    found = list(_of_records(ours, theirs, noise))
     # Of a pipeline it is not known what it hands out, but what the loss is given.
     labels = _LABELS if _LABELS in ours.records else _LABELS_OF_LOSS
-    encoded = _same_labels(ours.records.get(labels), theirs.records.get(labels))
+    if _same_labels(ours.records.get(labels), theirs.records.get(labels)) and not any(
+        each.beyond and each.stage in ("loss", "gradient") for each in found
+    ):
+        # The same classes, encoded as the loss of each takes them.
+        return [each for each in found if each.quantity not in (_LABELS, _LABELS_OF_LOSS)]
+    return found
+
+
+def _of_records(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iterable[Difference]:
     for quantity, left in ours.records.items():
         right = theirs.records.get(quantity)
         if right is None or left.role == "notes":
-            continue
-        if encoded and quantity in (_LABELS, _LABELS_OF_LOSS):
             continue
         is_made_up_for = quantity.startswith(_GRADIENT) and _updates_agree(
             ours.records.get(_CHANGE + quantity.removeprefix(_GRADIENT)),

@@ -53,9 +53,7 @@ class Lockstep:
         found: list[Difference] = []
         if any(side.trace is not None for side in self._sides):
             return self._found(self._traced(), a, b)
-        if self.is_traceable and not _alike(
-            _eager(self._sides[a].experiment), _eager(self._sides[b].experiment)
-        ):
+        if self.is_traceable and not _alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment):
             found = self._found(self._traced(), a, b)
             if decides(found):
                 return found
@@ -115,11 +113,7 @@ class Lockstep:
     def _traced(self) -> tuple[list[Steps], Envelope]:
         if self._stages is None:
             self._told("tracing the first steps, stage by stage")
-            eager = [
-                side if side.trace is not None else replace(side, experiment=_eager(side.experiment))
-                for side in self._sides
-            ]
-            self._stages = self._taken(eager, observes=True)
+            self._stages = self._taken([side.eager for side in self._sides], observes=True)
         return self._stages
 
     def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
@@ -213,10 +207,6 @@ def _alike(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(_alike, a, b))
     return isinstance(a, str | int | float | Path) and bool(a == b)
-
-
-def _eager(experiment: Experiment) -> Experiment:
-    return experiment.with_values(execution="eager", jit=None, steps_per_call=None, devices=None)
 
 
 def _one_step_a_call(experiment: Experiment) -> Experiment:

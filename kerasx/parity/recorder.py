@@ -255,16 +255,15 @@ class StepRecorder:
         trace.add("forward", "forward passes of the model", str(len(others)), "notes")
 
     def _forward_of_loss(self, seen: _Seen) -> _Forward | None:
-        """The forward pass that the loss is of: the one whose outputs a loss was given, or the last of the
-        model before gradients were taken."""
+        """The forward pass that the loss is of: the last before gradients were taken whose outputs a loss was
+        given, or the last of the model before that."""
         given = [arguments.get("y_pred") for arguments, _ in seen.computed]
         given += [y_pred for _, y_pred, _ in seen.called]
         own = [each for each in seen.forwards if each.layer is self._model]
-        for y_pred in given:
-            for each in own:
-                if each.outputs is y_pred or same_leaves(each.outputs, y_pred):
-                    return each
         before = [each for each in own if not each.follows_gradient]
+        for each in reversed(before):
+            if any(each.outputs is y_pred or same_leaves(each.outputs, y_pred) for y_pred in given):
+                return each
         return before[-1] if before else None
 
     def _write_loss(self, trace: StepTrace, seen: _Seen) -> None:

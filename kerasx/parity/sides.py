@@ -40,6 +40,14 @@ class Named:
     run: RunDirectory | None = None
     trace: Path | None = None
 
+    @property
+    def eager(self) -> Named:
+        """The same, executed operation by operation, in which what happens within a step can be seen."""
+        if self.trace is not None:
+            return self
+        values = {"execution": "eager", "jit": None, "steps_per_call": None, "devices": None}
+        return replace(self, experiment=self.experiment.with_values(**values))
+
     def resolver(self, registry: Registry) -> Resolver:
         """What finds the experiment's parts, with the user's code freshly loaded."""
         from kerasx.assembly.resolve import Resolver

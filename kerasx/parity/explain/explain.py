@@ -1,4 +1,4 @@
-"""Explains why two trainings differ: the smallest set of causes with which the reference does what one does."""
+"""Explains why two trainings differ, by the smallest set of causes that makes the reference do the same."""
 
 from __future__ import annotations
 
@@ -38,7 +38,14 @@ class _Explained:
     found: list[Outcome]
 
 
-def explain(a: Named | None, b: Named, registry: Registry, *, told: Told = lambda text: None) -> Explanation:
+def explain(
+    a: Named | None,
+    b: Named,
+    registry: Registry,
+    *,
+    given: Deviations | None = None,
+    told: Told = lambda text: None,
+) -> Explanation:
     """Name the causes for which two trainings differ.
 
     The side that the reference reproduces as it is, on its own experiment, is the one that the other is held
@@ -49,6 +56,7 @@ def explain(a: Named | None, b: Named, registry: Registry, *, told: Told = lambd
         a: One side; None for Keras's own semantics on the experiment of the other.
         b: The other.
         registry: The engine's plugins.
+        given: The deviations of an explanation, which are tried again and no others; None to look for some.
         told: Told what is being done.
 
     Raises:
@@ -68,24 +76,28 @@ def explain(a: Named | None, b: Named, registry: Registry, *, told: Told = lambd
         told("running the reference")
         reference = _checked(bench, base, registry)
         if a is None:
-            return _told(name, b.name, _searched(bench, target, told), reference, notes)
+            return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
         ours = Search(bench, other, propose)
         if ours.outcome(()).matches:
-            return _told(name, b.name, _searched(bench, target, told), reference, notes)
+            return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
     # The first side is not what Keras does on its experiment: perhaps the second is on its own.
     with bench_of(b, registry) as bench:
         theirs = Search(bench, target, propose)
         if theirs.outcome(()).matches:
-            explained = _searched(bench, other, told)
+            explained = _searched(bench, other, told, given)
             return _told(b.name, a.name, explained, reference, notes)
     with bench_of(base, registry) as bench:
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
 
 
-def _searched(bench: Bench, target: Target, told: Told) -> _Explained:
+def _searched(bench: Bench, target: Target, told: Told, given: Deviations | None) -> _Explained:
     search = Search(bench, target, propose)
     if search.outcome(()).matches:
         return _Explained(search, [search.outcome(())])
+    if given is not None:
+        told("putting the causes into the reference again")
+        again = search.matching(given)
+        return _Explained(search, [] if again is None else [again])
     told(f"looking for what {target.name} does otherwise")
     return _Explained(search, [_minimal(search, each) for each in search.smallest()])
 
@@ -284,10 +296,7 @@ def keras_test_step(model: keras.Model, data: Any) -> Any:
 def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     """Whether the reference does what Keras's own steps do on the installed version, in words."""
     step = {"name": "custom-step", "step": keras_train_step, "test_step": keras_test_step}
-    experiment = side.experiment.with_values(
-        strategy=step, execution="eager", jit=None, steps_per_call=None, devices=None
-    )
-    named = Named("Keras", experiment, run=side.run)
+    named = Named("Keras", side.eager.experiment.with_values(strategy=step), run=side.run)
     steps = take_steps(named, registry, observes=True)
     trace, _ = bench.trace(states=steps.states, like=steps)
     version = f"Keras {keras.__version__}"
@@ -312,7 +321,7 @@ def _both(
     told: Told,
 ) -> Explanation:
     """Two sides of which neither is Keras's: what each has that the other has not."""
-    sides = [_searched(bench, each, told) for each in (other, target)]
+    sides = [_searched(bench, each, told, None) for each in (other, target)]
     alone = [_told("Keras", name, each, reference, notes) for name, each in zip((a, b), sides, strict=True)]
     sets = [{_key(each) for each in one.findings} for one in alone]
     findings = [

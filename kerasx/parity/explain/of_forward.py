@@ -20,9 +20,11 @@ from kerasx.parity.reference.of_data import (
     OtherRows,
     OtherSeeds,
     OtherVariables,
+    Place,
     StateKept,
     TrainingFlag,
 )
+from kerasx.parity.state import named_variables, names_seed
 
 _INPUTS = "inputs of the first forward pass"
 
@@ -62,10 +64,13 @@ def _rows(search: Search) -> OtherRows | None:
             return None
         batches.append(found)
     plan = search.bench.plan.epochs
-    own = [batch for epoch in plan for batch in epoch]
-    sizes = [0 if batch is None else len(keras.tree.flatten(batch[0])[0]) for batch in own]
-    theirs = [0 if rows is None else len(rows) for rows in batches]
-    same_sizes = sizes == theirs and list(epochs.values()) == [len(epoch) for epoch in plan]
+    left = iter(batches)
+    theirs = [sorted(len(next(left) or ()) for _ in range(count)) for count in epochs.values()]
+    own = [
+        sorted(0 if batch is None else len(keras.tree.flatten(batch[0])[0]) for batch in epoch)
+        for epoch in plan
+    ]
+    same_sizes = own == theirs
     return OtherRows(batches=tuple(batches), sizes=not same_sizes, epochs=tuple(epochs.values()))
 
 
@@ -172,34 +177,38 @@ def forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         ]
     flags = [TrainingFlag(scope=scope, training=flag) for flag in (False, True)]
     yield [(*before, each) for each in flags]
-    yield [(*before, each) for each in extra_passes(theirs, scope)]
+    yield [(*before, each) for each in extra_passes(search, theirs, scope)]
     seeds = _seeds(here, search)
     yield [(*before, each) for each in seeds]
-    both = [(*before, a, b) for a, b in itertools.product(flags, (*extra_passes(theirs, scope), *seeds))]
-    yield both
+    if any(each.stage == "forward" and each.decides for each in here.here):
+        others = (*extra_passes(search, theirs, scope), *seeds)
+        yield [(*before, a, b) for a, b in itertools.product(flags, others)]
 
 
-def extra_passes(theirs: StepTrace, scope: Scope) -> list[Deviation]:
-    """Forward passes beyond the first, as they were seen or as they may have been."""
+def extra_passes(search: Search, theirs: StepTrace, scope: Scope) -> list[Deviation]:
+    """Forward passes beyond the one of the loss, where they were seen."""
     calls = order(theirs)
-    seen = [each for each in calls if each.startswith("forward")]
-    if len(seen) < 2 and scope == "training":
+    places: list[tuple[Place, bool]] = []
+    for number, call in enumerate(calls):
+        if call.startswith("forward"):
+            before, after = calls[:number], calls[number + 1 :]
+            place: Place = "after" if "apply" in before else "between" if "gradient" in before else "before"
+            places.append((place, call == "forward True"))
+            if place == "before" and any(each.startswith("forward") for each in (*before, *after)):
+                # Either may be that of the loss.
+                places.append(("between", call == "forward True"))
+    if sum(call.startswith("forward") for call in calls) < 2:
         return []
-    flags = {each.removeprefix("forward ") == "True" for each in seen} or {True, False}
-    times = sorted({1, max(len(seen) - 1, 1)})
-    found: list[Deviation] = []
-    for place, flag, used, count in itertools.product(
-        ("before", "between", "after"), flags, (False, True), times
-    ):
-        for keeps in (False, True) if used and place == "after" else (False,):
-            if keeps == flag and used and place == "after":
-                continue
-            found.append(
-                ExtraForward(
-                    scope=scope, place=place, training=flag, used=used, times=count, keeps_state=keeps
-                )
-            )
-    return found
+    moves = any(
+        names_seed(name) or not variable.trainable for name, variable in named_variables(search.bench.model)
+    )
+    counts = sorted({1, sum(call.startswith("forward") for call in calls) - 1})
+    return [
+        ExtraForward(
+            scope=scope, place=place, training=flag, used=used, times=times, keeps_state=not (flag and moves)
+        )
+        for (place, flag), used, times in itertools.product(dict.fromkeys(places), (False, True), counts)
+    ]
 
 
 def _seeds(here: Outcome, search: Search) -> list[Deviation]:
@@ -245,5 +254,5 @@ def state(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     )
     if still:
         yield [(*before, StateKept(scope=scope, variables=still))]
-    yield [(*before, each) for each in extra_passes(theirs, scope)]
+    yield [(*before, each) for each in extra_passes(search, theirs, scope)]
     yield [(*before, TrainingFlag(scope=scope, training=flag)) for flag in (False, True)]

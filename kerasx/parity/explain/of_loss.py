@@ -28,7 +28,7 @@ from kerasx.parity.reference.of_loss import (
     Reduction,
     WeightNormalization,
 )
-from kerasx.parity.reference.step import TERMS
+from kerasx.parity.reference.step import TERMS, composed
 
 Scope = Literal["training", "evaluation", "both"]
 
@@ -89,7 +89,9 @@ def _samples(
         loss = loss_of(step)
         if loss is None:
             continue
-        terms, extras, at = kept
+        terms, extras, at, own = kept
+        if not math.isclose(float(composed(terms, extras, 1.0)), float(own), rel_tol=1e-3, abs_tol=1e-7):
+            return []  # a loss of the user's own making, whose parts are not known
         times = 1.0
         for each in before:
             if each.applies(at):
@@ -170,6 +172,8 @@ def _criteria(sample: _Sample, term: Term, scope: Scope, output: str | None) -> 
                 logits=is_crossentropy and not is_binary and activation != "sigmoid")  # fmt: skip
             add("BinaryCrossentropy", options=options, labels=encoding, activation=activation,
                 logits=is_binary)  # fmt: skip
+        for name in ("CategoricalCrossentropy", "BinaryCrossentropy"):
+            add(name, labels=encoding, plain=False)
         for from_logits in (True, False):
             if (smoothing := _smoothing(sample, term, encoding, from_logits)) is not None:
                 add("CategoricalCrossentropy", labels=encoding,
@@ -330,7 +334,10 @@ def _fits(
 
 
 def _constant(losses: Any, data: Any, rows: Any) -> list[tuple[float, bool]]:
-    """The constant between losses and data, or between losses and data times rows."""
+    """The constant between losses and data, or between losses and data times rows.
+
+    Where all batches have as many rows a divisor that is not the rows cannot be told from a constant.
+    """
     found = []
     for by_rows in (False, True):
         base = data * rows if by_rows else data
@@ -340,7 +347,9 @@ def _constant(losses: Any, data: Any, rows: Any) -> list[tuple[float, bool]]:
         ratios = losses[large] / base[large]
         middle = float(np.median(ratios))
         if middle != 0 and np.all(np.abs(ratios - middle) <= 1e-4 * abs(middle)):
-            found.append((_simple(middle), by_rows))
+            is_told = not by_rows or rows.min() < rows.max() or math.isclose(middle, 1.0, rel_tol=1e-4)
+            if is_told:
+                found.append((_simple(middle), by_rows))
     return found
 
 

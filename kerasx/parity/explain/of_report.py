@@ -15,6 +15,7 @@ from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_data import ExtraForward
 from kerasx.parity.reference.of_report import (
+    Change,
     LastLogs,
     LossDiscarded,
     LossMoving,
@@ -24,8 +25,10 @@ from kerasx.parity.reference.of_report import (
     OtherLossReported,
     ResetEachStep,
     ResetWithin,
+    changed,
     metric_of,
 )
+from kerasx.parity.reference.step import TERMS
 
 _ACCURACIES = (
     "Accuracy",
@@ -33,7 +36,17 @@ _ACCURACIES = (
     "CategoricalAccuracy",
     "SparseCategoricalAccuracy",
 )
-_CHANGES = ("as-given", "argmax", "argmax-column", "one-hot", "softmax", "sigmoid", "round", "flat", "column")
+_CHANGES: tuple[Change, ...] = (
+    "as-given",
+    "argmax",
+    "argmax-column",
+    "one-hot",
+    "softmax",
+    "sigmoid",
+    "round",
+    "flat",
+    "column",
+)
 
 
 def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -57,7 +70,9 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     if outputs:
         losses.append(LossUnweighted(scope=scope, of=outputs))
         losses.append(LossUnweighted(scope=scope))
-    passes = [each for each in extra_passes(theirs, scope) if isinstance(each, ExtraForward) and each.used]
+    passes = [
+        each for each in extra_passes(search, theirs, scope) if isinstance(each, ExtraForward) and each.used
+    ]
     metrics = [name for name in sorted(differing) if name != "loss" and not name.endswith("_loss")]
     yield [(*before, each) for each in (*losses, *whole)]
     yield [(*before, each) for each in passes]
@@ -111,8 +126,8 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
     found: list[Deviation] = [
         LossDiscarded(scope=scope),
         LossDiscarded(scope=scope, tracked=True),
+        LossDiscarded(scope=scope, returned=False),
         LossUnweighted(scope=scope),
-        LastLogs(scope=scope, raw=("loss",), tracked=False),
     ]
     found += [
         OtherLossReported(scope=scope, what=what, weighted=weighted)
@@ -127,34 +142,52 @@ def _measured(
     """Classes and forms in which metrics may have measured; the same for all of them, or one alone."""
     found: list[tuple[Deviation, ...]] = []
     theirs = search.target.records[here.progress[0]]
+    forms: list[tuple[Change, Change]] = []
     for name in metrics:
         metric = metric_of(search.bench.model, name)
         if metric is None:
             continue
         seen = text(theirs, f"metric {metric.name}")
+        own = type(metric).__name__
         classes: list[str] = [""]
-        if type(metric).__name__ in _ACCURACIES or "accuracy" in name.lower():
+        if own in _ACCURACIES or "accuracy" in name.lower():
             other = seen.partition("(")[0] if seen else None
             classes = list(dict.fromkeys(["", *([other] if other in _ACCURACIES else []), *_ACCURACIES]))
-        for kind, labels, outputs in itertools.product(classes, _CHANGES, _CHANGES):
-            if not kind and labels == outputs == "as-given":
-                continue
-            if kind == type(metric).__name__ and labels == outputs == "as-given":
+        forms = _forms(here, seen)
+        for kind, (labels, outputs) in itertools.product(classes, forms):
+            if kind in ("", own) and labels == outputs == "as-given":
                 continue
             found.append(
                 (Measured(scope=scope, metric=name, becomes=kind, labels=labels, predictions=outputs),)
             )
-        for weighted in (False, True):
-            found.append((Measured(scope=scope, metric=name, weighted=weighted),))
+        found += [(Measured(scope=scope, metric=name, weighted=weighted),) for weighted in (False, True)]
     if len(metrics) > 1:
-        for labels, outputs in itertools.product(_CHANGES, _CHANGES):
-            if labels != "as-given" or outputs != "as-given":
-                found.append(
-                    tuple(
-                        Measured(scope=scope, metric=n, labels=labels, predictions=outputs) for n in metrics
-                    )
-                )
+        found += [
+            tuple(Measured(scope=scope, metric=n, labels=labels, predictions=outputs) for n in metrics)
+            for labels, outputs in forms
+            if (labels, outputs) != ("as-given", "as-given")
+        ]
+    found.sort(key=lambda each: (len(each), bool(each[0].becomes)))  # type: ignore[attr-defined]
     return found
+
+
+def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
+    """Forms of labels and outputs of the shapes that a metric was seen to be given."""
+    kept = [value for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
+    shapes = re.findall(r"\[[\d, ]*\]", seen or "")
+    every = list(itertools.product(_CHANGES, _CHANGES))
+    if not kept or kept[-1][0] is None or len(shapes) < 2:
+        return every
+    found = []
+    for term in kept[-1][0]:
+        for labels, outputs in every:
+            try:
+                given = changed(term.y_true, labels, term.y_pred), changed(term.y_pred, outputs, term.y_pred)
+            except Exception:  # what a form is not for
+                continue
+            if [str(list(each.shape)) for each in given] == shapes[:2]:
+                found.append((labels, outputs))
+    return list(dict.fromkeys(found)) or every
 
 
 def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -176,8 +209,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             *(ResetWithin(step=step) for step in range(1, 4)),
             OtherLossReported(what="mean-output"),
             LossDiscarded(),
-            LastLogs(raw=("loss",), tracked=False),
-            LastLogs(raw=("loss",)),
+            LossDiscarded(returned=False),
             LastLogs(added=("batch",)),
         ]
         yield [(*before, each) for each in found]
@@ -188,7 +220,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         steps = [step for step in search.target.records if step.kind == "training"]
         passes = [
             each
-            for each in extra_passes(steps[-1], "training")
+            for each in extra_passes(search, steps[-1], "training")
             if isinstance(each, ExtraForward) and each.used
         ]
         yield [(*before, each) for each in passes]

@@ -27,6 +27,7 @@ _TELLING = (
     "training flag",
     "outputs",
     "loss",
+    "dtype of the loss",
     "tape gradient of ",
 )
 
@@ -57,6 +58,13 @@ class Outcome:
     def matches(self) -> bool:
         """Whether the side is reproduced at every stage."""
         return self.first is None
+
+    @property
+    def telling(self) -> frozenset[str]:
+        """What of the stage of the first difference only tells."""
+        assert self.first is not None
+        stage = self.first.stage
+        return frozenset(each.quantity for each in self.here if each.stage == stage and not each.decides)
 
     @property
     def step(self) -> StepTrace:
@@ -173,6 +181,13 @@ class Search:
         """
         return self._from(self.outcome(start), most)
 
+    def matching(self, deviations: Deviations) -> Outcome | None:
+        """What comes of some deviations, where they reproduce the side; None where they do not."""
+        here = self.outcome(deviations)
+        while not here.matches and here.first is not None and not here.first.decides:
+            here = self.outcome(deviations, here.ignored | here.telling)
+        return here if here.matches else None
+
     def _from(self, here: Outcome, most: int) -> list[Outcome]:
         if here.matches:
             return [here]
@@ -203,8 +218,7 @@ class Search:
         assert first is not None
         if not first.decides:
             # Done in another way, perhaps, and to the same end.
-            of_stage = {each.quantity for each in here.here if each.stage == first.stage and not each.decides}
-            return self._from(self.outcome(here.deviations, here.ignored | of_stage), most)
+            return self._from(self.outcome(here.deviations, here.ignored | here.telling), most)
         return []
 
 

@@ -61,6 +61,7 @@ def observe(side: Named, registry: Registry, *, by_updates: bool = False) -> Tar
     if side.trace is not None:
         steps, noise = load_trace(side.trace)
         return Target(side.name, steps, noise)
+    side = side.eager
     first = take_steps(side, registry, observes=True, by_updates=by_updates)
     if first.slipped is None and not by_updates and _steps_twice(first) and _is_loop(side, registry):
         # Of one batch it makes several updates, which are told apart by themselves.

@@ -10,6 +10,7 @@ from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.reference import of_data, of_loss, of_report, of_update
 from kerasx.parity.reference.deviation import Deviation
 
+_PLACES = {"before": "before the loss", "between": "before the update", "after": "after the update"}
 # Causes by which the gradient is larger or smaller by a number.
 _SCALING = ("loss-reduction", "loss-scale", "loss-batch-divisor", "replica-scale")
 
@@ -196,7 +197,7 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_data.TrainingFlag: lambda each, _: f"calls the model with training={each.training}",
     of_data.ExtraForward: lambda each, _: (
         f"calls the model {'once' if each.times == 1 else f'{each.times} times'} more"
-        f" {dict(before='before the loss', between='before the update', after='after the update')[each.place]}"
+        f" {_PLACES[each.place]}"
         f" with training={each.training}" + (", and measures those outputs" if each.used else "")
     ),
     of_data.OtherSeeds: lambda each, _: (

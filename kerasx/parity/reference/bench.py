@@ -19,9 +19,10 @@ from kerasx.parity.first_steps import EPOCHS, STEPS, Steps, as_it_was, end_trace
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import Reduced, StepTrace, Trace
 from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.run import Batch, Plan, run
-from kerasx.parity.reference.step import test_step
+from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, named_variables, read_state
@@ -81,6 +82,8 @@ class Bench:
             tuple(tuple(_epoch(task.batches, epoch)) for epoch in range(EPOCHS)),
             None if task.validation is None else tuple(_epoch(task.validation, 0)),
         )
+        asked = assembly.experiment.loss_weights
+        self._weights = loss_weights_of(self.model) if asked is None else asked
         self.rows = _all_rows(assembly, self.plan)
         self._optimizer = self.model.optimizer
         self._optimizer.build(self.model.trainable_variables)
@@ -141,6 +144,7 @@ class Bench:
         callbacks = Callbacks([watch], model=model, add_history=False, add_progbar=False)
         memory: dict[Any, Any] = {
             "names": names,
+            WEIGHTS: self._weights,
             "initial": lambda of: _take_initial(names, model, of, like),
             "given": lambda name, at: _given(name, at, like),
             "evaluate": self._evaluated,
@@ -193,9 +197,7 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
     Raises:
         UsageError: Something in the experiment is unknown or does not fit.
     """
-    experiment = side.experiment.with_values(
-        strategy=_Reference(), execution="eager", jit=None, steps_per_call=None, devices=None
-    )
+    experiment = side.eager.experiment.with_values(strategy=_Reference())
     numbers: dict[str, list[int]] = {}
 
     def adjust(task: TrainingTask) -> None:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from kerasx.parity.reference.objective import Term
 
+# Where a run keeps the kind of the step that it is in, for what is asked between steps.
+KIND = "kind"
+
 Scope = Literal["training", "evaluation", "both"]
 Apply = Callable[[Any, Sequence[Any], Sequence[Any]], None]
 Track = Callable[[Any], None]
@@ -67,6 +70,10 @@ class Deviation(BaseModel):
     def applies(self, at: At) -> bool:
         """Whether it changes steps of this kind."""
         return self.scope in (at.kind, "both")
+
+    def is_on(self, memory: dict[Any, Any]) -> bool:
+        """Whether the run is, or was last, in a step that it changes."""
+        return self.scope in (memory.get(KIND, "training"), "both")
 
     # --- Around epochs ----------------------------------------------------------------------------------
 

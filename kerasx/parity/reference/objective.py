@@ -123,7 +123,17 @@ def criterion_of(identifier: Any) -> keras.losses.Loss:
     return found if isinstance(found, keras.losses.Loss) else _Function(found)
 
 
-def terms_of(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> list[Term] | None:
+def loss_weights_of(model: keras.Model) -> Any:
+    """The factors of outputs' losses that a model was compiled with; None for none, or where it cannot tell."""
+    try:
+        return (model.get_compile_config() or {}).get("loss_weights")
+    except Exception:  # objects that Keras cannot write down
+        return None
+
+
+def terms_of(
+    model: keras.Model, y: Any, y_pred: Any, sample_weight: Any, weights: Any = None
+) -> list[Term] | None:
     """The terms of a compiled model's loss; None where its structure is none that is known here.
 
     Args:
@@ -131,8 +141,9 @@ def terms_of(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> lis
         y: Labels, one tensor or a structure of them.
         y_pred: Outputs in the same manner.
         sample_weight: Weights in the same manner, or one tensor for all outputs; None for none.
+        weights: As of `loss_weights_of`.
     """
-    loss, weights = model.loss, getattr(model, "loss_weights", None)
+    loss = model.loss
     if loss is None:
         return None
     if not isinstance(y_pred, dict | list | tuple):

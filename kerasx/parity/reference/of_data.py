@@ -9,6 +9,8 @@ import numpy as np
 
 from kerasx.parity.reference.deviation import At, Deviation
 
+Place = Literal["before", "between", "after"]
+
 
 class OtherRows(Deviation):
     """Batches of other rows than the experiment's.
@@ -136,7 +138,7 @@ class ExtraForward(Deviation):
 
     stage: ClassVar[str] = "forward"
     kind: Literal["extra-forward"] = "extra-forward"
-    place: Literal["before", "between", "after"]
+    place: Place
     training: bool
     used: bool = False
     times: int = 1

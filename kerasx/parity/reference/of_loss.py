@@ -207,6 +207,10 @@ class LossDtype(_OfTerms):
     dtype: str
     summed: bool = False
 
+    def loss(self, loss: Any, at: At) -> Any:
+        """The whole, in its dtype."""
+        return ops.cast(loss, self.dtype)
+
     def changed(self, term: Term, at: At) -> Term:
         """In its dtype."""
         if not self.summed:
@@ -265,7 +269,7 @@ class OtherCriterion(_OfTerms):
                 y_true = ops.argmax(y_true, axis=-1)
             if self.activation != "none":
                 y_pred = _ACTIVATIONS[self.activation](y_pred)
-            elif self.plain:
+            if self.plain:
                 y_pred = y_pred + ops.zeros_like(y_pred)  # without what Keras notes on a tensor
             return y_true, y_pred
 

@@ -58,7 +58,7 @@ class Measured(_OfReport):
         made = kind(name=metric.name) if kind is not None else None
         if made is None:
             made = type(metric).from_config(metric.get_config())
-        put = stand_in(metric, made, self)
+        put = stand_in(metric, made, self, at.memory)
         at.memory.setdefault("undo", []).append(put)
         at.memory.setdefault("metrics", {})[self.metric] = made
 
@@ -87,20 +87,33 @@ def all_metrics(model: keras.Model) -> list[Any]:
     return found
 
 
-def stand_in(metric: Any, made: Any, measured: Measured) -> Any:
-    """Let one metric measure and report in the place of another; answers with what ends that."""
+def stand_in(metric: Any, made: Any, measured: Measured, memory: dict[Any, Any]) -> Any:
+    """Let one metric measure and report in the place of another, in the steps that a deviation is of.
+
+    Returns:
+        What ends that.
+    """
+    own = {name: getattr(metric, name) for name in ("update_state", "result", "reset_state")}
 
     def update_state(y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if not measured.is_on(memory):
+            return own["update_state"](y, y_pred, sample_weight)
         y, y_pred = measured.given(y, y_pred)
         return made.update_state(y, y_pred, None if measured.weighted is False else sample_weight)
 
-    replaced = {"update_state": update_state, "result": made.result, "reset_state": made.reset_state}
-    for name, method in replaced.items():
+    def result() -> Any:
+        return made.result() if measured.is_on(memory) else own["result"]()
+
+    def reset_state() -> None:
+        made.reset_state()
+        own["reset_state"]()
+
+    for name, method in (("update_state", update_state), ("result", result), ("reset_state", reset_state)):
         object.__setattr__(metric, name, method)
     made.reset_state()
 
     def end() -> None:
-        for name in replaced:
+        for name in own:
             object.__delattr__(metric, name)
 
     return end
@@ -226,11 +239,13 @@ class LossDiscarded(_OfReport):
 
     Attributes:
         tracked: Whether the tracker is updated all the same.
+        returned: Whether it is returned; a metric of the same name may be in its place.
     """
 
     cause: ClassVar[str] = "loss-report-discarded"
     kind: Literal["loss-discarded"] = "loss-discarded"
     tracked: bool = False
+    returned: bool = True
 
     def track(self, track: Track, at: At) -> Track:
         """Keep the loss in mind, and do not track it."""
@@ -244,7 +259,7 @@ class LossDiscarded(_OfReport):
 
     def logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
         """The raw loss under the tracker's name."""
-        return {**logs, "loss": at.memory["raw loss"]}
+        return {**logs, "loss": at.memory["raw loss"]} if self.returned else logs
 
 
 class LossUnweighted(_OfReport):
@@ -274,7 +289,7 @@ class LossUnweighted(_OfReport):
                 original = metric.update_state
 
                 def update(value: Any, sample_weight: Any = None, original: Any = original) -> Any:
-                    return original(value)
+                    return original(value, None if self.is_on(at.memory) else sample_weight)
 
                 object.__setattr__(metric, "update_state", update)
                 at.memory.setdefault("undo", []).append(

@@ -13,12 +13,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.deviation import KIND, At, Deviation
 from kerasx.parity.reference.objective import Term, terms_of
 from kerasx.training.steps import total_loss, track_loss
 
-# Where a run keeps what the losses of its steps were made of, and the outputs of the last forward pass.
+# Where a run keeps what the losses of its steps were made of and the outputs of the last forward pass.
 TERMS, OUTPUTS = "terms", "outputs"
+# What the model was compiled with, which it does not tell easily.
+WEIGHTS = "loss weights"
 
 
 def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
         The logs, by name.
     """
     model, optimizer = at.model, at.model.optimizer
+    at.memory[KIND] = at.kind
     for each in deviations:
         each.before(at)
     with tf.GradientTape() as tape:
@@ -62,6 +65,7 @@ def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
 
 def test_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
     """One evaluation step; arguments and result as for `train_step`."""
+    at.memory[KIND] = at.kind
     for each in deviations:
         each.before(at)
     y_pred = at.memory[OUTPUTS] = at.forward(_flag(deviations, False, at))
@@ -96,8 +100,8 @@ def _loss(deviations: Sequence[Deviation], y_pred: Any, at: At) -> Any:
     times = 1.0
     for each in deviations:
         times = each.extras(times, at)
-    terms = kept = terms_of(model, y, y_pred, sample_weight)
-    at.memory[TERMS, at.index] = (terms, sum_of(model.losses), at)
+    terms = kept = terms_of(model, y, y_pred, sample_weight, at.memory.get(WEIGHTS))
+    at.memory[TERMS, at.index] = (terms, sum_of(model.losses), at, own)
     if terms is not None:
         for each in deviations:
             terms = each.terms(terms, at)
