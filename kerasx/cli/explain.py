@@ -63,7 +63,7 @@ def show(result: Any) -> None:
     out.print(f"{result.a} and {result.b}: {result.verdict}{affects}", style="bold")
     for number, finding in enumerate(result.findings):
         out.print()
-        out.print(f"{finding.sentence}  \\[{finding.cause}]", soft_wrap=False)
+        out.print(f"{finding.sentence}  [{finding.cause}]", markup=False)
         if number == 0 and finding.evidence:
             shown = table("stage", "quantity", "Keras", finding.side, "difference", "with the cause", "noise")
             for each in finding.evidence:
@@ -95,6 +95,6 @@ def show(result: Any) -> None:
         out.print(result.apart)
     for findings in result.alternatives:
         for finding in findings:
-            out.print(f"Or: {finding.sentence}  \\[{finding.cause}]")
+            out.print(f"Or: {finding.sentence}  [{finding.cause}]", markup=False)
     for note in (*result.notes, result.reference):
         out.print(note, style="dim")

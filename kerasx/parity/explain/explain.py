@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -18,7 +17,7 @@ from kerasx.parity.explain.words import consequences, factor_of, sentence
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import Difference, decides, differences
 from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.reference.bench import Bench, bench_of
+from kerasx.parity.reference.bench import KERAS, Bench, bench_of, has_own_step
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.sides import Named
 from kerasx.parity.verdict import affected, stages
@@ -32,10 +31,10 @@ _SAME = "No difference beyond rounding in the first steps of two epochs."
 
 @dataclass(frozen=True)
 class _Explained:
-    """What was found for one side on the experiment of the other."""
+    """What was found for one side on the experiment of the other; None where the bits are the same."""
 
     search: Search
-    found: list[Outcome]
+    found: list[Outcome] | None
 
 
 def explain(
@@ -64,14 +63,15 @@ def explain(
         PluginError: A plugin that was asked for fails.
     """
     name = "Keras" if a is None else a.name
+    if a is not None:
+        a, b = _measured_alike(a, b, registry), _measured_alike(b, a, registry)
     told(f"tracing {b.name}")
     target = observe(b, registry)
     if a is not None:
         told(f"tracing {a.name}")
         other = observe(a, registry)
     base = b if a is None or a.trace is not None else a
-    notes = [f"{each.name} does not repeat itself: {each.unsteady} differs from one state" for each in
-             ([target] if a is None else [other, target]) if each.unsteady]  # fmt: skip
+    notes: list[str] = []
     with bench_of(base, registry) as bench:
         told("running the reference")
         reference = _checked(bench, base, registry)
@@ -90,8 +90,20 @@ def explain(
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
 
 
+def _measured_alike(side: Named, other: Named, registry: Registry) -> Named:
+    """A side without a metric that nobody named, where the other has a step of its own and so none."""
+    if side.trace is not None or other.trace is not None or side.experiment.metrics is not None:
+        return side
+    if has_own_step(side, registry) or not has_own_step(other, registry):
+        return side
+    return replace(side, experiment=side.experiment.with_values(strategy=KERAS))
+
+
 def _searched(bench: Bench, target: Target, told: Told, given: Deviations | None) -> _Explained:
     search = Search(bench, target, propose)
+    plain, _ = bench.trace(like=target.steps, states=target.steps.states)
+    if not differences(plain, target.steps.trace):
+        return _Explained(search, None)
     if search.outcome(()).matches:
         return _Explained(search, [search.outcome(())])
     if given is not None:
@@ -118,6 +130,10 @@ def _told(
 ) -> Explanation:
     """The explanation of one side that is held against the reference."""
     search, found = explained.search, explained.found
+    if found is None:
+        return Explanation(keras_side, side, "identical", None, reference=reference, notes=(*notes, _SAME))
+    if (unsteady := search.target.unsteady) is not None:
+        notes = [*notes, f"{side} does not repeat itself: {unsteady} differs from one state"]
     whole = search.outcome((), whole=True)
     every = differences(whole.trace, search.target.steps.trace, search.target.noise)
     if not decides(every):
@@ -283,20 +299,9 @@ def _criterion(model: keras.Model) -> str:
     )
 
 
-def keras_train_step(model: keras.Model, data: Any) -> Any:
-    """Keras's own training step, also of a model that overrides it."""
-    return keras.Model.train_step(model, data)
-
-
-def keras_test_step(model: keras.Model, data: Any) -> Any:
-    """Keras's own test step, also of a model that overrides it."""
-    return keras.Model.test_step(model, data)
-
-
 def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     """Whether the reference does what Keras's own steps do on the installed version, in words."""
-    step = {"name": "custom-step", "step": keras_train_step, "test_step": keras_test_step}
-    named = Named("Keras", side.eager.experiment.with_values(strategy=step), run=side.run)
+    named = Named("Keras", bench.experiment.with_values(strategy=KERAS), run=side.run)
     steps = take_steps(named, registry, observes=True)
     trace, _ = bench.trace(states=steps.states, like=steps)
     version = f"Keras {keras.__version__}"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from kerasx.assembly.choose import choose_strategy
+from kerasx.parity.explain.limit import limited
 from kerasx.parity.first_steps import Steps, take_steps
-from kerasx.parity.judge import Envelope
+from kerasx.parity.judge import Envelope, differences
 from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.records import Array, Reduced, StepTrace
+from kerasx.parity.records import Array, Reduced, StepTrace, Trace
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
 from kerasx.parity.storage import load_trace
@@ -21,24 +22,43 @@ from kerasx.parity.writing import APPLIED, ORDER
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
 
+SECONDS = 120.0  # for the first steps of one side
 _REPETITIONS = 3  # once undisturbed, then with weights moved by one unit in their last place
 
 
-@dataclass(frozen=True)
 class Target:
     """A side as it was observed.
+
+    Args:
+        name: As it was named.
+        steps: What was observed.
+        repeat: Takes the steps again, from the same states disturbed by so much.
 
     Attributes:
         name: As it was named.
         steps: What was observed.
-        noise: As measured.
-        unsteady: A quantity in which the side does not repeat itself; None where it does.
     """
 
-    name: str
-    steps: Steps
-    noise: Envelope
-    unsteady: str | None = None
+    def __init__(self, name: str, steps: Steps, repeat: Callable[[Disturbance | None], Trace]) -> None:
+        self.name = name
+        self.steps = steps
+        self._repeat = repeat
+
+    @cached_property
+    def noise(self) -> Envelope:
+        """As it is measured when it is first asked for: what is the same to the bit needs none."""
+        disturbed = [self._repeat(Disturbance(number)) for number in range(1, _REPETITIONS)]
+        return measure(self.steps.trace, [self._again, *disturbed])
+
+    @cached_property
+    def unsteady(self) -> str | None:
+        """A quantity in which the side does not repeat itself; None where it does."""
+        found = [each for each in differences(self.steps.trace, self._again) if each.decides]
+        return found[0].quantity if found else None
+
+    @cached_property
+    def _again(self) -> Trace:
+        return self._repeat(None)
 
     @property
     def records(self) -> Sequence[StepTrace]:
@@ -51,35 +71,53 @@ class Target:
         return self.steps.states[number] if number < len(self.steps.states) else None
 
 
-def observe(side: Named, registry: Registry, *, by_updates: bool = False) -> Target:
-    """Trace the first steps of a side from its own states, and measure its noise.
+class _Saved(Target):
+    """A trace with the noise that was measured beside it."""
+
+    def __init__(self, name: str, steps: Steps, noise: Envelope) -> None:
+        super().__init__(name, steps, lambda disturbance: steps.trace)
+        self._noise = noise
+
+    @cached_property
+    def noise(self) -> Envelope:
+        """As it was measured."""
+        return self._noise
+
+
+def observe(side: Named, registry: Registry, *, seconds: float = SECONDS) -> Target:
+    """Trace the first steps of a side from its own states.
+
+    Args:
+        side: What to trace.
+        registry: The engine's plugins.
+        seconds: How long a side may take for its first steps.
 
     Raises:
-        UsageError: Something in the experiment is unknown, does not fit, or raises.
+        UsageError: Something in the experiment is unknown, does not fit, raises, or does not end.
         PluginError: A plugin that was asked for fails.
     """
     if side.trace is not None:
-        steps, noise = load_trace(side.trace)
-        return Target(side.name, steps, noise)
+        return _Saved(side.name, *load_trace(side.trace))
     side = side.eager
-    first = take_steps(side, registry, observes=True, by_updates=by_updates)
-    if first.slipped is None and not by_updates and _steps_twice(first) and _is_loop(side, registry):
-        # Of one batch it makes several updates, which are told apart by themselves.
-        first = take_steps(side, registry, observes=True, by_updates=True)
-        by_updates = True
-    by_updates = by_updates or first.slipped is not None
-    others = [
-        take_steps(
+    with limited(seconds, f"{side.name} has not taken its first steps"):
+        first = take_steps(side, registry, observes=True)
+        by_updates = first.slipped is not None
+        if not by_updates and _steps_twice(first) and _is_loop(side, registry):
+            # Of one batch it makes several updates, which are told apart by themselves.
+            first = take_steps(side, registry, observes=True, by_updates=True)
+            by_updates = True
+
+    def repeat(disturbance: Disturbance | None) -> Trace:
+        return take_steps(
             side,
             registry,
             observes=True,
             states=first.states,
-            disturbance=Disturbance(number) if number else None,
+            disturbance=disturbance,
             by_updates=by_updates,
         ).trace
-        for number in range(_REPETITIONS)
-    ]
-    return Target(side.name, first, measure(first.trace, others), _unsteady(first, others[0]))
+
+    return Target(side.name, first, repeat)
 
 
 def _steps_twice(steps: Steps) -> bool:
@@ -97,13 +135,6 @@ def _is_loop(side: Named, registry: Registry) -> bool:
     return isinstance(
         choose_strategy(side.experiment.strategy, side.resolver(registry)).strategy, LoopStrategy
     )
-
-
-def _unsteady(first: Steps, again: Any) -> str | None:
-    from kerasx.parity.judge import differences
-
-    found = [each for each in differences(first.trace, again) if each.decides]
-    return found[0].quantity if found else None
 
 
 def array(step: StepTrace, quantity: str) -> Array | None:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
+from kerasx.assembly.choose import STEP_DRIVER, choose_strategy
 from kerasx.assembly.isolation import isolated
 from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
@@ -28,20 +29,25 @@ from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, named_variables, read_state
 from kerasx.parity.watch import Watch
 from kerasx.registry import Registry
-from kerasx.training.strategy import Capabilities, StepStrategy
+from kerasx.training.adapters import LoopStrategy
 from kerasx.training.task import Callbacks, TrainingTask
 
 # Told of each step that has ended, with its place in the trace; answers whether to go on.
 Ended = Callable[[StepTrace, int], bool]
 
 
-class _Reference(StepStrategy):
-    """Stands for the reference where an experiment wants a strategy; the bench drives it itself."""
+def keras_train_step(model: keras.Model, data: Any) -> Any:
+    """Keras's own training step, also of a model that overrides it."""
+    return keras.Model.train_step(model, data)
 
-    capabilities = Capabilities(executions=("eager",), jit=False, distribution=False)
 
-    def train(self, task: TrainingTask) -> dict[str, list[float]]:
-        raise NotImplementedError
+def keras_test_step(model: keras.Model, data: Any) -> Any:
+    """Keras's own test step, also of a model that overrides it."""
+    return keras.Model.test_step(model, data)
+
+
+# A step by name, as a user's own is: so that what is measured by default is the same.
+KERAS = {"name": "custom-step", "step": keras_train_step, "test_step": keras_test_step}
 
 
 class _Enough(Exception):
@@ -70,11 +76,13 @@ class Bench:
 
     Attributes:
         plan: What the experiment steps through.
+        experiment: With everything filled in that was left open.
         rows: All that can be trained on, `(x, y, sample_weight)`.
     """
 
     def __init__(self, assembly: Assembly, numbers: dict[str, list[int]]) -> None:
         self._assembly = assembly
+        self.experiment = assembly.experiment
         self._numbers = numbers
         task = assembly.task
         self.model = task.model
@@ -192,12 +200,16 @@ class Bench:
 
 @contextlib.contextmanager
 def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
-    """The bench of an experiment, whatever strategy it names.
+    """The bench of an experiment, whatever strategy it names: the bench steps by itself.
 
     Raises:
         UsageError: Something in the experiment is unknown or does not fit.
     """
-    experiment = side.eager.experiment.with_values(strategy=_Reference())
+    experiment = side.eager.experiment
+    if has_own_step(side, registry):
+        experiment = experiment.with_values(strategy=KERAS)
+    else:
+        experiment = experiment.with_values(strategy=STEP_DRIVER)
     numbers: dict[str, list[int]] = {}
 
     def adjust(task: TrainingTask) -> None:
@@ -212,6 +224,12 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
                 yield Bench(assembly, numbers)
         finally:
             assembly.put_execution_back()
+
+
+def has_own_step(side: Named, registry: Registry) -> bool:
+    """Whether a side's strategy is a step or a loop of somebody's, which is given no metric unasked."""
+    chosen = choose_strategy(side.experiment.strategy, side.resolver(registry))
+    return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
 
 def _epoch(batches: Batches, epoch: int) -> list[Batch]:
