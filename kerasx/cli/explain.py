@@ -86,8 +86,8 @@ def show(result: Any) -> None:
     if result.unexplained and result.first_difference is not None:
         first = result.first_difference
         out.print(
-            f"unknown: no cause of the catalogue, alone or with others, does what {result.b} does. They part at"
-            f" stage {first.stage}, epoch {first.epoch}"
+            f"unknown: no cause of the catalogue, alone or with others, does what {result.b} does. They part"
+            f" at stage {first.stage}, epoch {first.epoch}"
             + ("" if first.step is None else f", step {first.step}")
             + f": {first.quantity} is {shown_value(first.a)} with Keras and {shown_value(first.b)} there."
         )

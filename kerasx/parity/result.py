@@ -139,7 +139,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """The verdicts and results as tables, for notebooks."""
         names = list(dict.fromkeys(name for side in self.sides for name in side.evaluation))
-        results = _html_table(
+        results = html_table(
             ["", "execution", "s", *names, "weights"],
             [
                 [
@@ -152,14 +152,16 @@ class Comparison:
                 for side in self.sides
             ],
         )
-        verdicts = _html_table(
+        verdicts = html_table(
             ["", "", "verdict", "affects", ""],
             [[pair.a, pair.b, pair.verdict, pair.affects or "", pair.said] for pair in self.pairs],
         )
         return results + verdicts
 
 
-def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as HTML, with what is in it as text."""
+
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 

@@ -148,7 +148,7 @@ def _told(
             keras_side, side, "diverged", affects, (), (), True, deciding[0], reference, "", tuple(notes)
         )
     sets = _distinct(found)
-    named = [_findings(search, each, keras_side, side, affects) for each in sets]
+    named = [_findings(search, each, side, affects) for each in sets]
     return Explanation(
         keras_side,
         side,
@@ -173,9 +173,7 @@ def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
     return [each for causes, each in by_causes.items() if len(causes) == least]
 
 
-def _findings(
-    search: Search, outcome: Outcome, keras_side: str, side: str, affects: str
-) -> tuple[Finding, ...]:
+def _findings(search: Search, outcome: Outcome, side: str, affects: str) -> tuple[Finding, ...]:
     whole = search.outcome(outcome.deviations, outcome.ignored, whole=True)
     plain = search.outcome((), whole=True)
     evidence = _evidence(search, plain, whole)
@@ -191,7 +189,7 @@ def _findings(
                 cause,
                 CAUSES[cause].stage,
                 side,
-                sentence(side, keras_side, own, _criterion(search.bench.model)),
+                sentence(side, own, _criterion(search.bench.model)),
                 _affects(search, whole, rest, affects),
                 factor_of(own),
                 CAUSES[cause].fix,
@@ -264,8 +262,8 @@ def _rivals(
 def _left(difference: Difference) -> str:
     where = f"epoch {difference.epoch}" + ("" if difference.step is None else f", step {difference.step}")
     return (
-        f"{difference.quantity} ({difference.stage}, {where}) is {shown_value(difference.a)} in the reference and"
-        f" {shown_value(difference.b)} in the side"
+        f"{difference.quantity} ({difference.stage}, {where}) is {shown_value(difference.a)} in the reference"
+        f" and {shown_value(difference.b)} in the side"
     )
 
 
@@ -307,7 +305,10 @@ def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     version = f"Keras {keras.__version__}"
     if not differences(trace, steps.trace):
         return f"The reference equals `fit` on {version}, bit by bit."
-    noise = measure(trace, [bench.trace(states=[Disturbance(n)(s, i) for i, s in enumerate(steps.states)])[0] for n in (1, 2)])  # fmt: skip
+    disturbed = [
+        [Disturbance(seed)(state, number) for number, state in enumerate(steps.states)] for seed in (1, 2)
+    ]
+    noise = measure(trace, [bench.trace(states=states)[0] for states in disturbed])
     found = differences(trace, steps.trace, noise)
     if not decides(found):
         return f"The reference equals `fit` on {version}, within rounding."

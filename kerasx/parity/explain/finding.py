@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.parity.judge import Difference
+from kerasx.parity.result import html_table
 
 
 @dataclass(frozen=True)
@@ -168,24 +169,11 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The findings as a table, for notebooks."""
+        heads = ("cause", "stage", "affects", "what", "fix", "code")
         rows = [
-            [
-                each.cause,
-                each.stage,
-                each.affects,
-                each.sentence,
-                f"{each.fix} <code>{html.escape(each.code)}</code>",
-            ]
+            (each.cause, each.stage, each.affects, each.sentence, each.fix, each.code)
             for each in self.findings
         ]
-        cells = "".join(
-            "<tr>"
-            + "".join(
-                f"<td>{html.escape(cell) if place < 4 else cell}</td>" for place, cell in enumerate(row)
-            )
-            + "</tr>"
-            for row in rows
-        )
-        heads = "".join(f"<th>{each}</th>" for each in ("cause", "stage", "affects", "what", "fix"))
         unknown = "<p>Something is left that no known cause explains.</p>" if self.unexplained else ""
-        return f"<p>{html.escape(self.a)} and {html.escape(self.b)}: {self.verdict}</p><table><tr>{heads}</tr>{cells}</table>{unknown}"
+        verdict = html.escape(f"{self.a} and {self.b}: {self.verdict}")
+        return f"<p>{verdict}</p>{html_table(heads, rows)}{unknown}"

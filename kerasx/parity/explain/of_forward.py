@@ -14,6 +14,7 @@ from kerasx.parity.explain.target import array, named, order, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_data import (
+    Encoding,
     ExtraForward,
     OtherInitialWeights,
     OtherLabels,
@@ -121,11 +122,11 @@ def _labels(here: Outcome, search: Search) -> list[Deviation]:
         return []
     dtype = None if given.dtype.kind == "S" else given.dtype.name
     classes = int(given.shape[-1]) if given.ndim > 1 else 0
+    encodings: tuple[Encoding, ...] = ("class-numbers", "column", "one-hot", "flat")
+    scopes: tuple[Scope, ...] = ("both", scope_of(here))
     return [
         OtherLabels(encoding=encoding, classes=classes, dtype=dtype, scope=scope)
-        for encoding, scope in itertools.product(
-            ("class-numbers", "column", "one-hot", "flat"), ("both", scope_of(here))
-        )
+        for encoding, scope in itertools.product(encodings, scopes)
     ]
 
 

@@ -16,10 +16,12 @@ from kerasx.parity.judge import compared
 from kerasx.parity.records import Record, StepTrace
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.of_data import Encoding
 from kerasx.parity.reference.of_loss import (
     BatchDivisor,
     Broadcast,
     Extras,
+    LabelsOfLoss,
     LossDtype,
     NoMask,
     NoSampleWeight,
@@ -130,6 +132,8 @@ def _structures(sample: _Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[i
             singles.append(NoMask(scope=scope, output=output, counted="divisor"))
         if getattr(term.y_pred, "shape", (0,))[-1:] == (1,) and len(term.y_pred.shape) == 2:
             singles += [Broadcast(scope=scope, output=output, flat=flat) for flat in ("labels", "outputs")]
+        encodings: tuple[Encoding, ...] = ("class-numbers", "column", "one-hot", "flat")
+        singles += [LabelsOfLoss(scope=scope, output=output, encoding=each) for each in encodings]
         singles += _criteria(sample, term, scope, output)
     if several and any(term.sample_weight is not None for term in sample.terms):
         singles.append(NoSampleWeight(scope=scope))
@@ -324,7 +328,7 @@ def _fits(
             if not by_rows and same(data + factor * extras):
                 yield 1, (Extras(scope=scope, times=_simple(factor)),)
         solved = _solve(np.stack([data, extras], axis=1), losses)
-        if solved is not None and same(solved[0] * data + solved[1] * extras):
+        if solved is not None and same(np.stack([data, extras], axis=1) @ solved):
             factor, times = (_simple(float(each)) for each in solved)
             yield from _scaled(
                 samples, factor, False, scope, (Extras(scope=scope, times=times),), 1, whole=False
@@ -455,7 +459,7 @@ def _shares(
 
 def _solve(parts: Any, losses: Any) -> Any:
     """Least squares; None where the parts cannot be told apart."""
-    scale = np.abs(parts).max(axis=0)
+    scale: Any = np.abs(parts).max(axis=0)
     if (scale == 0).any() or not np.isfinite(losses).all() or not np.isfinite(parts).all():
         return None
     solved, _, rank, _ = np.linalg.lstsq(parts / scale, losses, rcond=1e-6)
@@ -463,8 +467,7 @@ def _solve(parts: Any, losses: Any) -> Any:
 
 
 def _same(predicted: float, sample: _Sample) -> bool:
-    ours = Record("loss", np.float32(predicted)[None])
-    theirs = Record("loss", np.float32(sample.loss)[None])
+    ours, theirs = (Record("loss", np.array([each], np.float32)) for each in (predicted, sample.loss))
     # Sums of parts round more than one formula does.
     found = compared(ours, theirs, max(sample.noise, 1e-6 * abs(sample.loss) / 32))
     return found is None or not found[4]

@@ -23,6 +23,7 @@ from kerasx.parity.reference.of_report import (
     Measured,
     NotReset,
     OtherLossReported,
+    Reported,
     ResetEachStep,
     ResetWithin,
     changed,
@@ -129,9 +130,10 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope, returned=False),
         LossUnweighted(scope=scope),
     ]
+    kinds: tuple[Reported, ...] = ("mean-output", "without-extras")
     found += [
         OtherLossReported(scope=scope, what=what, weighted=weighted)
-        for what, weighted in itertools.product(("mean-output", "without-extras"), (True, False))
+        for what, weighted in itertools.product(kinds, (True, False))
     ]
     return found
 

@@ -17,6 +17,7 @@ from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.reference.of_update import (
     Accumulation,
+    By,
     Bypassed,
     Clip,
     LearningRates,
@@ -84,7 +85,12 @@ def _clips(search: Search) -> list[Deviation]:
             norms += [_norm([received[name]]) for name in cut]
             values.append(max(float(np.abs(received[name]).max()) for name in cut))
     found: list[Deviation] = []
-    for by, sizes in (("global-norm", globals_), ("norm", norms), ("value", values)):
+    kinds: tuple[tuple[By, list[float]], ...] = (
+        ("global-norm", globals_),
+        ("norm", norms),
+        ("value", values),
+    )
+    for by, sizes in kinds:
         if not sizes:
             continue
         limit = float(np.median(sizes))
@@ -131,8 +137,8 @@ def update(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
 
 def _settings(search: Search, here: Outcome) -> list[Deviation]:
     """Settings in which the optimizer that stepped differs: each alone first, then all."""
-    own = next((found for step in here.trace.steps if (found := settings(step))), None)
-    other = next((found for _, step in training(search.target) if (found := settings(step))), None)
+    own = next((each for step in here.trace.steps if (each := settings(step))), None)
+    other = next((each for _, step in training(search.target) if (each := settings(step))), None)
     if own is None or other is None:
         return []
     if own[0] != other[0]:
@@ -145,7 +151,7 @@ def _settings(search: Search, here: Outcome) -> list[Deviation]:
     }
     if not differing:
         return []
-    clips = {name: other[1].get(name) for name in _CLIPS}
+    clips: dict[str, Any] = {name: other[1].get(name) for name in _CLIPS}
     found: list[Deviation] = []
     if any(name in differing for name in _CLIPS):
         found.append(OptimizerClip(**clips))

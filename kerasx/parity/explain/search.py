@@ -211,8 +211,8 @@ class Search:
             least = min(len(each.deviations) for each in matched)
             return [each for each in matched if len(each.deviations) == least]
         further.sort(key=lambda each: (-each.progress[0], -each.progress[1], len(each.deviations)))
-        for each in further[:3]:
-            if found := self._from(each, most):
+        for furthest in further[:3]:
+            if found := self._from(furthest, most):
                 return found
         first = here.first
         assert first is not None

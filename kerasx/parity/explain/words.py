@@ -1,4 +1,4 @@
-"""Says of deviations what a colleague would say: what the side does, with numbers, and what follows from it."""
+"""Says of deviations what a colleague would say: what a side does, with numbers, and what follows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _PLACES = {"before": "before the loss", "between": "before the update", "after":
 _SCALING = ("loss-reduction", "loss-scale", "loss-batch-divisor", "replica-scale")
 
 
-def sentence(side: str, keras: str, deviations: Sequence[Deviation], criterion: str) -> str:
+def sentence(side: str, deviations: Sequence[Deviation], criterion: str) -> str:
     """What a side does otherwise, in one sentence.
 
     Args:
         side: Its name.
-        keras: The name of the other.
         deviations: Those of one cause.
         criterion: What the loss is called.
     """
@@ -32,7 +31,7 @@ def sentence(side: str, keras: str, deviations: Sequence[Deviation], criterion: 
         "both": "in training and evaluation ",
         "training": "",
     }[first.scope]
-    return f"`{side}` {where}{told}. ({keras}: as Keras does it.)" if where else f"`{side}` {told}."
+    return f"`{side}` {where}{told}."
 
 
 def factor_of(deviations: Sequence[Deviation]) -> float | None:
@@ -44,7 +43,7 @@ def factor_of(deviations: Sequence[Deviation]) -> float | None:
         value = getattr(first, name, None)
         if isinstance(value, int | float):
             return float(value)
-    rates = getattr(first, "rates", ())
+    rates: Sequence[float] = getattr(first, "rates", [])
     return float(rates[0]) if len(rates) == 1 else None
 
 
@@ -56,8 +55,8 @@ def consequences(cause: str, affects: str, optimizer: Any) -> str:
     if cause in _SCALING:
         if kind == "SGD":
             return (
-                "With plain SGD it does what another learning rate would do; with Adam or RMSprop, which divide"
-                " by the size of gradients, the weights would hardly show it."
+                "With plain SGD it does what another learning rate would do; with Adam or RMSprop, which"
+                " divide by the size of gradients, the weights would hardly show it."
             )
         return (
             f"{kind} divides by the size of gradients, so that the weights hardly show it: the loss does, and"
@@ -72,13 +71,13 @@ def _reduction(each: of_loss.Reduction, criterion: str) -> str:
     if each.over.startswith("1/"):
         over = each.over.removeprefix("1/")
         return (
-            f"averages {criterion}{of} over the {1 / each.factor:g} {over}{rows}, where the other sums them: the"
-            f" loss and every gradient are {1 / each.factor:.3f} times smaller"
+            f"averages {criterion}{of} over the {1 / each.factor:g} {over}{rows}, where the other sums them:"
+            f" the loss and every gradient are {1 / each.factor:.3f} times smaller"
         )
     if each.over:
         return (
-            f"sums {criterion}{of} over the {each.factor:g} {each.over}{rows}, where the other averages: the loss"
-            f" and every gradient are {each.factor:.3f} times larger"
+            f"sums {criterion}{of} over the {each.factor:g} {each.over}{rows}, where the other averages: the"
+            f" loss and every gradient are {each.factor:.3f} times larger"
         )
     return f"sums {criterion}{of} over the rows of a batch, where the other averages over them"
 
@@ -127,12 +126,16 @@ def _measured(each: of_report.Measured, criterion: str) -> str:
 def _last(each: of_report.LastLogs, criterion: str) -> str:
     parts = []
     if each.added or each.raw:
-        parts.append(
-            f"returns {', '.join(f'`{name}`' for name in (*each.added, *each.raw))} beside the trackers' names"
-        )
+        names = ", ".join(f"`{name}`" for name in (*each.added, *each.raw))
+        parts.append(f"returns {names} beside the trackers' names")
     if each.left_out:
         parts.append(f"does not return {', '.join(f'`{name}`' for name in each.left_out)}")
     return " and ".join(parts) + ", so that Keras reports the last batch's values"
+
+
+def _clips(each: of_update.OptimizerClip) -> str:
+    limits = {name: getattr(each, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
+    return ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit) or "not at all"
 
 
 def _settings(each: of_update.OptimizerSettings, criterion: str) -> str:
@@ -167,29 +170,35 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ),
     of_loss.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
     of_update.UnscaledLoss: lambda each, _: (
-        "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the scale"
+        "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
+        " scale"
     ),
     of_update.Clip: lambda each, _: (
         f"clips gradients by {each.by.replace('-', ' ')} to {each.limit:g}"
         + ("" if each.unscales else " as they come from the tape")
     ),
-    of_update.OptimizerClip: lambda each, _: "clips in the optimizer otherwise: "
-    + (", ".join(f"{n}={v:g}" for n in ("clipnorm", "clipvalue", "global_clipnorm") if (v := getattr(each, n))) or "not at all"),
+    of_update.OptimizerClip: lambda each, _: f"clips in the optimizer otherwise: {_clips(each)}",
     of_update.MissingGradients: lambda each, _: f"has no gradient for {', '.join(each.variables)}",
     of_update.Bypassed: lambda each, _: (
         "assigns weights without the optimizer"
         + (f", the gradient times {each.rates[0]:g}" if each.rule == "gradient" else "")
         + ": its slots and its count of steps stand still"
     ),
-    of_update.SeveralApplies: lambda each, _: f"applies gradients in {each.calls} calls a step, each of which counts",
+    of_update.SeveralApplies: lambda each, _: (
+        f"applies gradients in {each.calls} calls a step, each of which counts"
+    ),
     of_update.Accumulation: lambda each, _: (
         f"applies the {'mean' if each.mean else 'sum'} of the gradients of {each.steps} steps at once"
     ),
     of_data.OtherRows: lambda each, _: (
-        "trains on batches of other sizes, or on another number of them" if each.sizes else "trains on rows in another order"
+        "trains on batches of other sizes, or on another number of them"
+        if each.sizes
+        else "trains on rows in another order"
     ),
     of_data.OtherLabels: lambda each, _: f"encodes labels as {each.encoding.replace('-', ' ')}",
-    of_data.OtherInitialWeights: lambda each, _: f"begins with other values of {', '.join(each.variables[:4])}",
+    of_data.OtherInitialWeights: lambda each, _: (
+        f"begins with other values of {', '.join(each.variables[:4])}"
+    ),
     of_data.OtherVariables: lambda each, _: " and ".join(
         [*([f"does not train {', '.join(each.left_out)}"] if each.left_out else []),
          *([f"trains {', '.join(each.added)}"] if each.added else [])]
@@ -202,18 +211,26 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ),
     of_data.OtherSeeds: lambda each, _: (
         "draws other random numbers: "
-        + (f"the stream stands {each.shifts[0][1]} draws further on" if each.shifts else "the seeds are others")
+        + (
+            f"the stream stands {each.shifts[0][1]} draws further on"
+            if each.shifts
+            else "the seeds are others"
+        )
     ),
     of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
     of_report.NotReset: lambda each, _: "does not reset "
     + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
     of_report.ResetWithin: lambda each, _: f"resets metrics before step {each.step} of each epoch",
-    of_report.ResetEachStep: lambda each, _: "resets metrics at each step: what is reported is the last batch's",
+    of_report.ResetEachStep: lambda each, _: (
+        "resets metrics at each step: what is reported is the last batch's"
+    ),
     of_report.LossDiscarded: lambda each, _: (
         "returns the batch's own loss as `loss`, which Keras throws away: it reports the tracker's,"
         + (" the mean" if each.tracked else " which was never updated and is 0.0")
     ),
-    of_report.LossUnweighted: lambda each, _: "reports a mean over batches, in which the short one counts as much as the others",
+    of_report.LossUnweighted: lambda each, _: (
+        "reports a mean over batches, in which the short one counts as much as the others"
+    ),
     of_report.LossMoving: lambda each, _: (
         "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
     ),

@@ -124,7 +124,7 @@ def criterion_of(identifier: Any) -> keras.losses.Loss:
 
 
 def loss_weights_of(model: keras.Model) -> Any:
-    """The factors of outputs' losses that a model was compiled with; None for none, or where it cannot tell."""
+    """The factors of outputs' losses that a model was compiled with; None where it cannot tell."""
     try:
         return (model.get_compile_config() or {}).get("loss_weights")
     except Exception:  # objects that Keras cannot write down

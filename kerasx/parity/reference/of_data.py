@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasx.parity.reference.deviation import At, Deviation
 
+Encoding = Literal["class-numbers", "column", "one-hot", "flat"]
 Place = Literal["before", "between", "after"]
 
 
@@ -48,27 +49,27 @@ class OtherLabels(Deviation):
     cause: ClassVar[str] = "label-format"
     stage: ClassVar[str] = "data"
     kind: Literal["other-labels"] = "other-labels"
-    encoding: Literal["class-numbers", "column", "one-hot", "flat"]
+    encoding: Encoding
     classes: int = 0
     dtype: str | None = None
 
     def before(self, at: At) -> None:
         """Encode the labels of the batch."""
         x, y, sample_weight = at.batch
-        at.batch = (x, self.encoded(y), sample_weight)
+        y = encoded(y, self.encoding, self.classes)
+        at.batch = (x, y if self.dtype is None else keras.ops.cast(y, self.dtype), sample_weight)
 
-    def encoded(self, y: Any) -> Any:
-        """The labels, encoded otherwise."""
-        ops = keras.ops
-        if self.encoding == "class-numbers":
-            y = ops.argmax(y, axis=-1)
-        elif self.encoding == "column":
-            y = ops.argmax(y, axis=-1)[:, None] if len(y.shape) == 2 and y.shape[-1] != 1 else y[:, None]
-        elif self.encoding == "one-hot":
-            y = ops.one_hot(ops.cast(ops.reshape(y, [y.shape[0]]), "int32"), self.classes)
-        else:
-            y = ops.squeeze(y, axis=-1)
-        return y if self.dtype is None else ops.cast(y, self.dtype)
+
+def encoded(y: Any, encoding: Encoding, classes: int) -> Any:
+    """Labels in another encoding; of one-hot rows with so many classes."""
+    ops = keras.ops
+    if encoding == "class-numbers":
+        return ops.argmax(y, axis=-1)
+    if encoding == "column":
+        return ops.argmax(y, axis=-1)[:, None] if len(y.shape) == 2 and y.shape[-1] != 1 else y[:, None]
+    if encoding == "one-hot":
+        return ops.one_hot(ops.cast(ops.reshape(y, [y.shape[0]]), "int32"), classes)
+    return ops.squeeze(y, axis=-1)
 
 
 class OtherInitialWeights(Deviation):

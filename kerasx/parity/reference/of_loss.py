@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.of_data import Encoding, encoded
 
 
 class _OfTerms(Deviation):
@@ -192,6 +193,22 @@ class Broadcast(_OfTerms):
             weight = ops.reshape(ops.convert_to_tensor(weight), [-1, 1])
         # The mean over the last axis is taken row by row, and then weighted.
         return replace(term, prepare=prepare, sample_weight=weight)
+
+
+class LabelsOfLoss(_OfTerms):
+    """The loss is given labels in another encoding, and nothing else is.
+
+    Attributes:
+        encoding: As of `OtherLabels`.
+    """
+
+    cause: ClassVar[str] = "label-format"
+    kind: Literal["labels-of-loss"] = "labels-of-loss"
+    encoding: Encoding
+
+    def changed(self, term: Term, at: At) -> Term:
+        """With the other labels."""
+        return replace(term, y_true=encoded(term.y_true, self.encoding, term.y_pred.shape[-1]))
 
 
 class LossDtype(_OfTerms):

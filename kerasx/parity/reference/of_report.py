@@ -14,6 +14,9 @@ Change = Literal[
 ]
 
 
+Reported = Literal["mean-output", "without-extras", "scaled"]
+
+
 class _OfReport(Deviation):
     stage: ClassVar[str] = "report"
     scope: Literal["training", "evaluation", "both"] = "training"
@@ -306,7 +309,7 @@ class OtherLossReported(_OfReport):
     """
 
     kind: Literal["other-loss-reported"] = "other-loss-reported"
-    what: Literal["mean-output", "without-extras", "scaled", "times"]
+    what: Reported
     factor: float = 1.0
     weighted: bool = True
 

@@ -12,6 +12,8 @@ from keras import ops
 
 from kerasx.parity.reference.deviation import Apply, At, Deviation
 
+By = Literal["global-norm", "norm", "value"]
+
 
 class UnscaledLoss(Deviation):
     """Loss scaling is left out, and the optimizer divides by the scale all the same."""
@@ -37,7 +39,7 @@ class Clip(Deviation):
     cause: ClassVar[str] = "gradient-clip"
     stage: ClassVar[str] = "gradient"
     kind: Literal["clip"] = "clip"
-    by: Literal["global-norm", "norm", "value"]
+    by: By
     limit: float
     unscales: bool = False
 
@@ -76,9 +78,12 @@ class OptimizerClip(Deviation):
         """Set them."""
         optimizer = _inner(at.model.optimizer)
         before = {name: getattr(optimizer, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
-        at.memory.setdefault("undo", []).append(
-            lambda: [setattr(optimizer, name, value) for name, value in before.items()]
-        )
+
+        def undo() -> None:
+            for name, value in before.items():
+                setattr(optimizer, name, value)
+
+        at.memory.setdefault("undo", []).append(undo)
         for name in before:
             setattr(optimizer, name, getattr(self, name))
 

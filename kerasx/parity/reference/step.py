@@ -7,13 +7,15 @@ named.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerasx.parity.reference.deviation import KIND, At, Deviation
+from kerasx.parity.reference.deviation import KIND, Apply, At, Deviation, Track
 from kerasx.parity.reference.objective import Term, terms_of
 from kerasx.training.steps import total_loss, track_loss
 
@@ -52,9 +54,7 @@ def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
         for each in deviations:
             gradients = each.gradients(gradients, variables, at)
 
-        def apply(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-            optimizer.apply(gradients, variables)
-
+        apply: Apply = _apply
         for each in deviations:
             apply = each.apply(apply, at)
         apply(optimizer, gradients, variables)
@@ -85,8 +85,6 @@ def _flag(deviations: Sequence[Deviation], training: bool, at: At) -> bool | Non
 
 def takes_training(model: keras.Model) -> bool:
     """Whether `call` has a parameter for the training flag."""
-    import inspect
-
     return "training" in inspect.signature(model.call).parameters
 
 
@@ -123,10 +121,16 @@ def sum_of(losses: Sequence[Any]) -> Any:
     return sum((keras.ops.sum(keras.ops.cast(loss, "float32")) for loss in losses), start=tf.constant(0.0))
 
 
-def _tracked(deviations: Sequence[Deviation], at: At) -> Any:
-    def track(loss: Any) -> None:
-        track_loss(at.model, loss, at.batch[0])
+def _apply(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+    optimizer.apply(gradients, variables)
 
+
+def _track(at: At, loss: Any) -> None:
+    track_loss(at.model, loss, at.batch[0])
+
+
+def _tracked(deviations: Sequence[Deviation], at: At) -> Any:
+    track: Track = functools.partial(_track, at)
     for each in deviations:
         track = each.track(track, at)
     return track
