@@ -84,7 +84,7 @@ class References:
                 files.add(path)
         files.update(str(path) for path in self._files)
         own = f"{Path(__file__).parent}{os.sep}"
-        return {path: _digest(path) for path in sorted(files) if not path.startswith(own)}
+        return {path: source_digest(path) for path in sorted(files) if not path.startswith(own)}
 
     def _module(self, location: str, reference: str) -> ModuleType:
         if _is_path(location):
@@ -144,7 +144,8 @@ def _source_file(module: ModuleType) -> str | None:
     return file
 
 
-def _digest(path: str) -> str:
+def source_digest(path: str) -> str:
+    """SHA-256 over the bytes of a file."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:

@@ -52,6 +52,7 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
     tensorflow_seed = _tensorflow_seed()
     path, modules = list(sys.path), set(sys.modules)
     keras_random = _keras_random_state()
+    settings = _settings()
     tf.get_logger().addFilter(_is_no_false_alarm)
     try:
         keras.utils.set_random_seed(seed)
@@ -60,6 +61,7 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
         yield
     finally:
         tf.get_logger().removeFilter(_is_no_false_alarm)
+        _put_back_settings(settings)
         keras.config.set_dtype_policy(policy)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
@@ -67,6 +69,30 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
         _put_back_keras_random_state(keras_random)
         _forget_modules(set(sys.path) - set(path), set(sys.modules) - modules)
         sys.path[:] = path
+
+
+def _settings() -> tuple[Any, ...]:
+    """What code of users may set for the whole process as it is loaded."""
+    return (
+        keras.config.epsilon(),
+        keras.config.floatx(),
+        keras.config.image_data_format(),
+        keras.config.is_traceback_filtering_enabled(),
+        tf.config.functions_run_eagerly(),
+    )
+
+
+def _put_back_settings(settings: tuple[Any, ...]) -> None:
+    epsilon, floatx, data_format, filters, runs_eagerly = settings
+    keras.config.set_epsilon(epsilon)
+    keras.config.set_floatx(floatx)
+    keras.config.set_image_data_format(data_format)
+    if filters:
+        keras.config.enable_traceback_filtering()
+    else:
+        keras.config.disable_traceback_filtering()
+    if tf.config.functions_run_eagerly() != runs_eagerly:
+        tf.config.run_functions_eagerly(runs_eagerly)
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:

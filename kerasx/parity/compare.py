@@ -82,10 +82,17 @@ def compare(
         final = Ends(sides, ends, states, registry, told)
         places = {each: place for place, each in enumerate(chosen)}
         for a, b in open_pairs:
-            found = lockstep.pair(places[a], places[b])
+            stepped = not (sides[a].changed or sides[b].changed)
+            found = lockstep.pair(places[a], places[b]) if stepped else []
             if not decides(found):
                 found += final.pair(a, b)
-            verdicts[a, b] = judged(ends[a], ends[b], found)
+            verdicts[a, b] = judged(ends[a], ends[b], found, stepped=stepped)
+        notes += [
+            f"{', '.join(side.changed)} has changed since {side.name}: its steps cannot be taken again, and"
+            " its record alone is compared"
+            for side in sides
+            if side.changed
+        ]
     notes += lockstep.notes
     return Comparison(
         tuple(ends),

@@ -51,7 +51,10 @@ class Ends:
             _trace(self._ends[each], state if known else None)
             for each, state in zip((a, b), states, strict=True)
         )
-        faster = min((a, b), key=lambda each: self._ends[each].seconds)
+        repeatable = [each for each in (a, b) if not self._sides[each].changed]
+        if not repeatable:
+            return differences(ours, theirs)
+        faster = min(repeatable, key=lambda each: self._ends[each].seconds)
         if faster not in self._noise:
             side = self._sides[faster]
             self._told(f"training {side.name} with noise, twice")

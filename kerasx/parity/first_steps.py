@@ -139,7 +139,7 @@ def _take(
     )
     watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
     watch.set_model(model)
-    task.epochs = EPOCHS
+    task.epochs = min(EPOCHS, task.epochs)
     # After the others, whose changes belong to the step.
     task.callbacks = [*task.callbacks, watch]
     if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:
@@ -153,7 +153,7 @@ def _take(
         end = recorder.read()
     if not watch.states:
         watch.slipped = watch.slipped or "the strategy tells of no batches"
-    trace.steps += end_trace(end, EPOCHS - 1, "epoch").steps
+    trace.steps += end_trace(end, task.epochs - 1, "epoch").steps
     return Steps(trace, watch.states, watch.slipped, recorder.optimizer is not model.optimizer)
 
 

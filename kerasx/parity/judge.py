@@ -257,8 +257,7 @@ def _largest(values: Array) -> float:
 
 
 def _unit(a: Array, b: Array) -> float:
-    """One unit in the last place of 1, of the coarser dtype; of float64, in which changes of weights are
-    written, that of the float32 they come from."""
+    """One unit in the last place of 1, of the coarser dtype."""
     coarsest = 0.0
     for array in (a, b):
         try:
@@ -267,7 +266,7 @@ def _unit(a: Array, b: Array) -> float:
         except ValueError:
             unit = 0.0
         coarsest = max(coarsest, unit)
-    return max(coarsest, float(np.finfo(np.float32).eps)) if coarsest else 0.0
+    return coarsest
 
 
 def _element(array: Array, place: int) -> Any:

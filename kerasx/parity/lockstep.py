@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from kerasx.assembly.choose import choose_strategy
+from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.parity.first_steps import Steps, take_steps
 from kerasx.parity.judge import RANDOM_NUMBERS, SLOT, Difference, Envelope, decides, differences
@@ -54,7 +56,14 @@ class Lockstep:
         if any(side.trace is not None for side in self._sides):
             return self._found(self._traced(), a, b)
         if self.is_traceable and not _alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment):
-            found = self._found(self._traced(), a, b)
+            try:
+                found = self._found(self._traced(), a, b)
+            except UsageError as error:
+                if all(side.experiment.execution == "eager" for side in self._sides):
+                    raise
+                # What runs in a graph need not run eagerly.
+                self.notes.append(f"stages are not traced: {error}")
+                self.is_traceable = False
             if decides(found):
                 return found
         if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
@@ -121,8 +130,30 @@ class Lockstep:
         ours, theirs = steps[a], steps[b]
         if ours.slipped is None and theirs.slipped is None:
             return differences(ours.trace, theirs.trace, noise)
-        # Each step starts from what the one before it left, in which rounding grows.
-        return differences(_first_epoch(ours.trace), _first_epoch(theirs.trace), noise)
+        if any(self._sides[each].trace is not None for each in (a, b)):
+            # Each step starts from what the one before it left, in which rounding grows.
+            return differences(_first_epoch(ours.trace), _first_epoch(theirs.trace), noise)
+        return self._led_by_slipped(a, b, steps)
+
+    def _led_by_slipped(self, a: int, b: int, steps: Sequence[Steps]) -> list[Difference]:
+        """The differences of two sides of which one goes from update to update by itself, and so leads.
+
+        The other one, which starts each step from the states that were seen there, is in step with it.
+        """
+        leading, led = (a, b) if steps[a].slipped is not None else (b, a)
+        leader = steps[leading]
+        side, other = (self._sides[each].eager for each in (leading, led))
+        follower = take_steps(
+            other,
+            self._registry,
+            observes=True,
+            states=leader.states,
+            by_updates=steps[led].slipped is not None,
+        )
+        repeated = self._repeated(side, leader, observes=True, draws=True, by_updates=True)
+        noise = measure(leader.trace, repeated)
+        ours, theirs = (leader, follower) if leading == a else (follower, leader)
+        return differences(ours.trace, theirs.trace, noise)
 
     def _taken(
         self, sides: Sequence[Named], *, observes: bool, draws: bool = True
@@ -151,26 +182,31 @@ class Lockstep:
                 self.notes.append(f"{side.name} was not kept in lockstep: {slipped}")
         leading = next(side for number, side in enumerate(sides) if taken[number] is leader)
         if noise is None:
-            repeated = self._repeated(leading, leader, observes=observes, draws=draws)
-            if unsteady := differences(leader.trace, repeated[0]):
+            repeated = self._repeated(
+                leading, leader, observes=observes, draws=draws, by_updates=leader.slipped is not None
+            )
+            again = next(repeated)
+            if unsteady := differences(leader.trace, again):
                 self.notes.append(
                     f"{leading.name} does not repeat itself: {unsteady[0].quantity} differs from one state"
                 )
-            noise = measure(leader.trace, repeated)
+            noise = measure(leader.trace, itertools.chain([again], repeated))
         return [taken[number] for number in range(len(sides))], noise
 
-    def _repeated(self, side: Named, leader: Steps, *, observes: bool, draws: bool) -> list[Trace]:
-        return [
-            take_steps(
+    def _repeated(
+        self, side: Named, leader: Steps, *, observes: bool, draws: bool, by_updates: bool = False
+    ) -> Iterator[Trace]:
+        """The steps again, disturbed; one trace at a time, as each may be large."""
+        for number in range(REPETITIONS):
+            yield take_steps(
                 side,
                 self._registry,
                 observes=observes,
                 states=leader.states,
                 disturbance=Disturbance(number) if number else None,
                 draws=draws,
+                by_updates=by_updates,
             ).trace
-            for number in range(REPETITIONS)
-        ]
 
 
 def trace_folders(sides: Sequence[Named]) -> dict[str, str]:

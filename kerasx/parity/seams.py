@@ -201,11 +201,14 @@ class _Hooks:
                 if not is_outermost:
                     return original(optimizer, grads, trainable_variables, **kwargs)
                 # Named by Keras, too: the variables that the optimizer was built with.
-                variables = trainable_variables
-                if variables is None:
-                    variables = getattr(optimizer, "_trainable_variables", [])
+                # Lists, as what is handed over may be an iterator, which can be gone through once.
+                grads = list(grads)
+                if trainable_variables is not None:
+                    trainable_variables = variables = list(trainable_variables)
+                else:
+                    variables = list(getattr(optimizer, "_trainable_variables", []))
                 with self._telling():
-                    self._observer.begins_apply(optimizer, list(grads), list(variables))
+                    self._observer.begins_apply(optimizer, grads, variables)
                 result = original(optimizer, grads, trainable_variables, **kwargs)
             with self._telling():
                 self._observer.applied(optimizer)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kerasx.builtins.article import row_of
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
-from kerasx.references import References, is_reference
+from kerasx.references import References, is_reference, source_digest
 from kerasx.registry import Registry
 from kerasx.runs.directory import RunDirectory, find_run, list_runs
 from kerasx.runs.result import Run
@@ -41,6 +41,12 @@ class Named:
     trace: Path | None = None
 
     @property
+    def changed(self) -> list[str]:
+        """The files of a run's code that are not any more what they were when it was made."""
+        recorded = {} if self.run is None else self.run.environment.get("sources", {})
+        return [path for path, digest in recorded.items() if not _is_still(path, digest)]
+
+    @property
     def eager(self) -> Named:
         """The same, executed operation by operation, in which what happens within a step can be seen."""
         if self.trace is not None:
@@ -53,6 +59,10 @@ class Named:
         from kerasx.assembly.resolve import Resolver
 
         return Resolver(registry, References(None if self.run is None else self.run.working_directory))
+
+
+def _is_still(path: str, digest: str) -> bool:
+    return Path(path).is_file() and source_digest(path) == digest
 
 
 def sides_of(

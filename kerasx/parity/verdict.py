@@ -15,18 +15,19 @@ from kerasx.plain import shown_value
 _TRAINING = ("data", "initial-state", "forward", "update", "state")
 
 _OTHER_OPTIMIZER = (
-    "The same weights and reports, to the bit. The state of the model's own optimizer differs, since another"
-    " optimizer stepped in its place."
+    "The same weights and reports, to the bit. Only the state of the model's own optimizer differs, as it"
+    " does where another optimizer stepped in its place."
 )
 
 
-def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
+def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = True) -> Pair:
     """The verdict on two sides whose ends are not the same bits.
 
     Args:
         a: One side.
         b: The other.
         found: Differences of their first steps, in order.
+        stepped: Whether there were first steps to compare.
     """
     if not found and a.weights_digest is None:
         return Pair(a.name, b.name, "identical", said="The same bits in the steps that were traced.")
@@ -46,9 +47,11 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     harmless = {each.quantity for each in beyond[: beyond.index(deciding[0])] if _place(each) != place}
     here = [each for each in beyond if _place(each) == place]
     telling = [each for each in here if each.quantity not in harmless] or here
-    first = telling[0]
+    first = next((each for each in telling if not _is_idle(each, here)), telling[0])
     affects = affected(deciding)
-    said = _said(a.name, b.name, first, here, affects)
+    if not stepped and a.weights_digest != b.weights_digest:
+        affects = "training"  # of the steps nothing is known but what they came to
+    said = _said(a.name, b.name, first, here, affects, stepped=stepped)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
             " Keras weighs the loss of one output by the rows of a batch where it knows their number, as it"
@@ -57,6 +60,13 @@ def judged(a: Side, b: Side, found: Sequence[Difference]) -> Pair:
     if a.weights_digest is not None and a.weights_digest == b.weights_digest:
         said += " The trainings end with the same weights, to the bit."
     return Pair(a.name, b.name, "diverged", affects, first, tuple(here), said)
+
+
+def _is_idle(difference: Difference, here: Sequence[Difference]) -> bool:
+    """Whether it is a training flag that changes nothing, as of a model without dropout."""
+    return difference.quantity == "training flag" and not any(
+        each.stage in ("forward", "state") and each.quantity != "training flag" for each in here
+    )
 
 
 def _of_one_output(difference: Difference) -> bool:
@@ -91,7 +101,9 @@ def _agreement(nearest: Difference | None) -> str:
     )
 
 
-def _said(a: str, b: str, first: Difference, here: Sequence[Difference], affects: str) -> str:
+def _said(
+    a: str, b: str, first: Difference, here: Sequence[Difference], affects: str, *, stepped: bool
+) -> str:
     if first.quantity == RANDOM_NUMBERS:
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
@@ -99,6 +111,11 @@ def _said(a: str, b: str, first: Difference, here: Sequence[Difference], affects
         )
     if first.kind == "end" and first.stage == "data":
         return f"They train for {shown_value(first.a)} epochs in {a} and {shown_value(first.b)} in {b}."
+    if first.kind == "end" and not stepped:
+        return (
+            f"In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a} and"
+            f" {shown_value(first.b)} in {b}, as their records say."
+        )
     if first.kind == "end" and first.stage == "report":
         return (
             f"The first steps agree. In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a}"

@@ -45,7 +45,11 @@ def write_logs(trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix:
     for name, value in logs.items():
         plain = plain_value(value)
         if isinstance(plain, int | float | list):
-            trace.add("report", f"{quantity} {prefix}{name}", plain, "decides")
+            kept = np.asarray(plain)
+            is_wide = str(getattr(value, "dtype", "")).endswith("float64")
+            # A plain number comes from a float32, unless it is known to be wider.
+            rounded = 0.0 if is_wide or kept.dtype.kind != "f" else unit(kept.astype(np.float32))
+            trace.add("report", f"{quantity} {prefix}{name}", kept, "decides", rounded)
 
 
 def add_structure(trace: StepTrace, stage: Any, quantity: str, value: Any, role: Role = "tells") -> None:
@@ -62,6 +66,8 @@ def change(old: Array, new: Array) -> Array:
     """The difference, as exactly as float64 has it; of integers as they are."""
     if new.dtype.kind in "iub":
         return new
+    if old.tobytes() == new.tobytes():
+        return np.broadcast_to(np.float64(0.0), new.shape)  # which takes no memory
     return np.subtract(new, old, dtype=np.float64)
 
 

@@ -41,4 +41,4 @@ class LoopStrategy(StepStrategy):
 
         validation = task.validation
         test = None if validation is None else task.bind(task.test_step or test_step, validation)
-        return run_epochs(task, epoch_of, test)
+        return run_epochs(task, epoch_of, test, reports=True)

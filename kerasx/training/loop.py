@@ -17,7 +17,11 @@ RunEpoch = Callable[[keras.callbacks.CallbackList, int], Logs]
 
 
 def run_epochs(
-    task: TrainingTask, run_epoch: RunEpoch, test: BoundStep | None = None
+    task: TrainingTask,
+    run_epoch: RunEpoch,
+    test: BoundStep | None = None,
+    *,
+    reports: bool = False,
 ) -> dict[str, list[float]]:
     """Train epoch by epoch, as `fit` does around its steps.
 
@@ -26,6 +30,8 @@ def run_epochs(
         run_epoch: Trains one epoch and returns the last step's logs, given the callbacks (for the batch
             events) and the epoch.
         test: Evaluates the validation batches; None where there are none.
+        reports: Whether what `run_epoch` returns is what the epoch reports, as of a loop that sums up by
+            itself; else Keras's rule decides between that and the metrics' results.
 
     Returns:
         The history by name, epoch by epoch.
@@ -37,7 +43,8 @@ def run_epochs(
     for epoch in range(_first_epoch(task), task.epochs):
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        epoch_logs = reported_logs(model, run_epoch(callbacks, epoch))
+        logs = run_epoch(callbacks, epoch)
+        epoch_logs = dict(logs) if reports else reported_logs(model, logs)
         if test is not None:
             validation_logs = run_evaluation(test, callbacks)
             epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
@@ -101,7 +108,10 @@ def reported_logs(model: keras.Model, logs: Logs | None) -> dict[str, Any]:
 
     The metrics' results where the names agree; otherwise the last step's own values.
     """
-    results = model.get_metrics_result()
+    try:
+        results = model.get_metrics_result()
+    except ValueError:  # Keras's, of metrics that nothing has been measured by yet
+        results = {}
     if isinstance(logs, Mapping) and set(logs) == set(results):
         return dict(results)
     return dict(logs or {})

@@ -87,7 +87,7 @@ class Bench:
         task = assembly.task
         self.model = task.model
         self.plan = Plan(
-            tuple(tuple(_epoch(task.batches, epoch)) for epoch in range(EPOCHS)),
+            tuple(tuple(_epoch(task.batches, epoch)) for epoch in range(min(EPOCHS, task.epochs))),
             None if task.validation is None else tuple(_epoch(task.validation, 0)),
         )
         asked = assembly.experiment.loss_weights
@@ -162,7 +162,7 @@ class Bench:
             stack.callback(lambda: [undo() for undo in reversed(memory.get("undo", []))])
             with contextlib.suppress(_Enough):
                 run(model, self.planned(deviations), deviations, callbacks, memory)
-                trace.steps += end_trace(recorder.read(), EPOCHS - 1, "epoch").steps
+                trace.steps += end_trace(recorder.read(), len(self.plan.epochs) - 1, "epoch").steps
         return trace, memory
 
     def planned(self, deviations: Sequence[Deviation]) -> Plan:
