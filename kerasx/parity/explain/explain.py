@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from kerasx.errors import UsageError
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.finding import Evidence, Explanation, Finding
 from kerasx.parity.explain.propose import propose
@@ -17,7 +18,7 @@ from kerasx.parity.explain.words import consequences, factor_of, sentence
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import Difference, decides, differences
 from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.reference.bench import KERAS, Bench, bench_of, has_own_step
+from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of, has_own_step
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.sides import Named
 from kerasx.parity.verdict import affected, stages
@@ -72,20 +73,24 @@ def explain(
         other = observe(a, registry)
     base = b if a is None or a.trace is not None else a
     notes: list[str] = []
-    with bench_of(base, registry) as bench:
-        told("running the reference")
-        reference = _checked(bench, base, registry)
-        if a is None:
-            return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
-        ours = Search(bench, other, propose)
-        if ours.outcome(()).matches:
-            return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
+    try:
+        with bench_of(base, registry) as bench:
+            told("running the reference")
+            reference = _checked(bench, base, registry)
+            if a is None or _is_plain(bench, other):
+                return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
+    except NoReferenceError as error:
+        if a is None or b.trace is not None:
+            raise
+        notes.append(f"{a.name}: {error}")
+        base = b
     # The first side is not what Keras does on its experiment: perhaps the second is on its own.
-    with bench_of(b, registry) as bench:
-        theirs = Search(bench, target, propose)
-        if theirs.outcome(()).matches:
-            explained = _searched(bench, other, told, given)
-            return _told(b.name, a.name, explained, reference, notes)
+    if b.trace is None:
+        with bench_of(b, registry) as bench:
+            reference = _checked(bench, b, registry)
+            if _is_plain(bench, target):
+                explained = _searched(bench, other, told, given)
+                return _told(b.name, a.name, explained, reference, notes)
     with bench_of(base, registry) as bench:
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
 
@@ -97,6 +102,12 @@ def _measured_alike(side: Named, other: Named, registry: Registry) -> Named:
     if has_own_step(side, registry) or not has_own_step(other, registry):
         return side
     return replace(side, experiment=side.experiment.with_values(strategy=KERAS))
+
+
+def _is_plain(bench: Bench, target: Target) -> bool:
+    """Whether a side does what Keras does on the bench's experiment."""
+    plain, _ = bench.trace(like=target.steps, states=target.steps.states)
+    return not differences(plain, target.steps.trace) or Search(bench, target, propose).outcome(()).matches
 
 
 def _searched(bench: Bench, target: Target, told: Told, given: Deviations | None) -> _Explained:
@@ -300,7 +311,10 @@ def _criterion(model: keras.Model) -> str:
 def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     """Whether the reference does what Keras's own steps do on the installed version, in words."""
     named = Named("Keras", bench.experiment.with_values(strategy=KERAS), run=side.run)
-    steps = take_steps(named, registry, observes=True)
+    try:
+        steps = take_steps(named, registry, observes=True)
+    except UsageError as error:
+        return f"The reference was not held against `fit`, which cannot train this experiment: {error}"
     trace, _ = bench.trace(states=steps.states, like=steps)
     version = f"Keras {keras.__version__}"
     if not differences(trace, steps.trace):

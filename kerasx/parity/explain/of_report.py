@@ -165,12 +165,32 @@ def _measured(
         found += [(Measured(scope=scope, metric=name, weighted=weighted),) for weighted in (False, True)]
     if len(metrics) > 1:
         found += [
+            tuple(
+                Measured(
+                    scope=scope,
+                    metric=n,
+                    becomes=kind if _is_open(search, n) else "",
+                    labels=labels,
+                    predictions=outputs,
+                )
+                for n in metrics
+            )
+            for kind in _ACCURACIES
+            for labels, outputs in forms
+            if any(_is_open(search, n) for n in metrics)
+        ]
+        found += [
             tuple(Measured(scope=scope, metric=n, labels=labels, predictions=outputs) for n in metrics)
             for labels, outputs in forms
             if (labels, outputs) != ("as-given", "as-given")
         ]
     found.sort(key=lambda each: (len(each), bool(each[0].becomes)))  # type: ignore[attr-defined]
     return found
+
+
+def _is_open(search: Search, name: str) -> bool:
+    """Whether a metric is one of the accuracies that Keras's string 'accuracy' becomes by shapes."""
+    return type(metric_of(search.bench.model, name)).__name__ in _ACCURACIES[1:]
 
 
 def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:

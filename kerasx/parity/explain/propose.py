@@ -37,7 +37,12 @@ def propose(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
 
 def _widened(deviations: Deviations) -> list[Deviations]:
     """What is otherwise in training may be so in the evaluation too."""
-    found = []
+    found = [
+        tuple(
+            each.model_copy(update={"scope": "both"}) if each.scope == "training" else each
+            for each in deviations
+        )
+    ]
     for place, each in enumerate(deviations):
         if each.scope == "training":
             wide = each.model_copy(update={"scope": "both"})

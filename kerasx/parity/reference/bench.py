@@ -16,12 +16,14 @@ from kerasx.assembly.isolation import isolated
 from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.data.sample import sample
+from kerasx.errors import UsageError, one_line
 from kerasx.parity.first_steps import EPOCHS, STEPS, Steps, as_it_was, end_trace
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import Reduced, StepTrace, Trace
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
+from kerasx.parity.reference.of_report import all_metrics
 from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
@@ -48,6 +50,10 @@ def keras_test_step(model: keras.Model, data: Any) -> Any:
 
 # A step by name, as a user's own is: so that what is measured by default is the same.
 KERAS = {"name": "custom-step", "step": keras_train_step, "test_step": keras_test_step}
+
+
+class NoReferenceError(UsageError):
+    """An experiment on which Keras's own step cannot be taken, as of a metric that wants other outputs."""
 
 
 class _Enough(Exception):
@@ -101,7 +107,15 @@ class Bench:
         ]
         # Metrics and the means of outputs' losses are made when they are first needed.
         batch = next(batch for batch in self.plan.epochs[0] if batch is not None)
-        test_step((), At(self.model, "evaluation", batch=batch))
+        try:
+            test_step((), At(self.model, "evaluation", batch=batch))
+        except Exception:  # whatever Keras or a user's metric raises
+            _tolerate(self.model)
+            try:
+                test_step((), At(self.model, "evaluation", batch=batch))
+            except Exception as error:
+                said = f"Keras's own step fails on this experiment: {one_line(error)}"
+                raise NoReferenceError(said) from error
         self.restore()
 
     def restore(self) -> None:
@@ -196,6 +210,22 @@ class Bench:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return results
+
+
+def _tolerate(model: keras.Model) -> None:
+    """Let metrics that are not made for the model's outputs measure nothing, where they would raise."""
+
+    def tolerant(update: Callable[..., Any]) -> Callable[..., Any]:
+        def update_state(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return update(*args, **kwargs)
+            except Exception:  # whatever a metric raises on what it is not made for
+                return None
+
+        return update_state
+
+    for metric in all_metrics(model):
+        object.__setattr__(metric, "update_state", tolerant(metric.update_state))
 
 
 @contextlib.contextmanager

@@ -116,8 +116,8 @@ def stand_in(metric: Any, made: Any, measured: Measured, memory: dict[Any, Any])
     made.reset_state()
 
     def end() -> None:
-        for name in own:
-            object.__delattr__(metric, name)
+        for name, method in own.items():
+            object.__setattr__(metric, name, method)
 
     return end
 
