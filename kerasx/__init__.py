@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kerasx.digest import weights_digest
     from kerasx.engine import Engine
     from kerasx.experiment import Experiment
+    from kerasx.parity.explain.finding import Explanation, Finding
     from kerasx.parity.judge import Difference
     from kerasx.parity.result import Comparison, Pair, Side
     from kerasx.runs.result import DryRun, Run
@@ -76,6 +77,8 @@ __all__ = [
     "Engine",
     "Execution",
     "Experiment",
+    "Explanation",
+    "Finding",
     "Interrupted",
     "KerasxError",
     "LabelInfo",
@@ -123,6 +126,7 @@ _HOMES = {
     "kerasx.engine": ("Engine",),
     "kerasx.component": ("Component",),
     "kerasx.experiment": ("Experiment",),
+    "kerasx.parity.explain.finding": ("Explanation", "Finding"),
     "kerasx.parity.judge": ("Difference",),
     "kerasx.parity.result": ("Comparison", "Pair", "Side"),
     "kerasx.runs.result": ("DryRun", "Run"),

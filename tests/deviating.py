@@ -53,6 +53,16 @@ def is_seen(deviation: Deviation, pair: Pair) -> str | None:
     return None
 
 
+def plain_experiment(setting: str) -> Experiment:
+    """The training of a setting without a deviation."""
+    return _experiment(setting, "own")
+
+
+def planted_experiment(deviation: Deviation) -> Experiment:
+    """The same with one."""
+    return _experiment(deviation.setting, "own", **_planted(deviation))
+
+
 def _experiment(setting: str, optimizer: str, **values: Any) -> Experiment:
     made = SETTINGS[setting]
     rows = made.rows()
