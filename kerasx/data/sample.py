@@ -7,9 +7,6 @@ import numpy as np
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 
-# An epoch of so few batches is taken whole: a loop may count them.
-_WHOLE = 8
-
 
 def sample(batches: Batches, steps: int, epochs: int) -> tuple[Batches, list[int]]:
     """The first batches of each epoch and its last.
@@ -25,7 +22,7 @@ def sample(batches: Batches, steps: int, epochs: int) -> tuple[Batches, list[int
     if not isinstance(batches.rows, Arrays):
         return batches.limited(steps), list(range(steps))
     assert batches.steps is not None
-    if batches.steps <= max(steps + 1, _WHOLE):
+    if batches.steps <= steps + 1:
         return batches, list(range(batches.steps))
     size = batches.batch_size
     orders = [batches.row_numbers(epoch) for epoch in range(epochs)]

@@ -124,7 +124,9 @@ def settings_text(optimizer: Any) -> str:
     """What an optimizer was made with, as JSON; empty of one that cannot be written down."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     try:
-        return json.dumps(inner.get_config(), sort_keys=True, default=str)
+        # Without its name, which Keras numbers.
+        config = {name: value for name, value in inner.get_config().items() if name != "name"}
+        return json.dumps(config, sort_keys=True, default=str)
     except Exception:  # whatever somebody's optimizer or schedule raises
         return ""
 
