@@ -49,6 +49,15 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
     return UsageError(f"{what}: {one_line(error)}", details=details)
 
 
+def is_of_library(error: BaseException | None) -> bool:
+    """Whether a library refused what it was asked for; not whether code of a user raised by itself.
+
+    Keras and TensorFlow leave their own frames out of tracebacks, so that the user's call may be the last.
+    """
+    frames = [] if error is None else traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not (frames[-1].line or "").startswith(("raise ", "assert "))
+
+
 def _folder(registration: Registration) -> Path | None:
     """The folder of a plugin's package; None for the core's own and for objects handed over."""
     target = registration.spec.implementation

@@ -65,6 +65,7 @@ def take_steps(
     disturbance: Disturbance | None = None,
     draws: bool = True,
     by_updates: bool = False,
+    epochs: int = EPOCHS,
 ) -> Steps:
     """Train a few steps of two epochs in a freshly loaded setting.
 
@@ -76,6 +77,7 @@ def take_steps(
         disturbance: Changes these states.
         draws: Whether layers that drop or disturb at random do so.
         by_updates: Whether a step is what there is from one update to the next, from whatever state.
+        epochs: Of how many epochs at most.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
@@ -95,6 +97,7 @@ def take_steps(
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
+            assembly.task.epochs = min(epochs, assembly.task.epochs)
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
         except KerasxError:
             raise
@@ -107,7 +110,7 @@ def take_steps(
             assembly.put_execution_back()
     if steps.slipped is None or by_updates or not observes:
         return steps
-    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True)
+    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True, epochs=epochs)
     return replace(again, slipped=steps.slipped)
 
 
@@ -139,7 +142,6 @@ def _take(
     )
     watch = Watch(trace, recorder, batches, numbers, state_for, by_updates=by_updates)
     watch.set_model(model)
-    task.epochs = min(EPOCHS, task.epochs)
     # After the others, whose changes belong to the step.
     task.callbacks = [*task.callbacks, watch]
     if isinstance(assembly.chosen.strategy, LoopStrategy) and not by_updates:

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kerasx.assembly.blame import is_of_library
 from kerasx.assembly.choose import choose_strategy
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
-from kerasx.parity.first_steps import Steps, take_steps
+from kerasx.parity.first_steps import EPOCHS, Steps, take_steps
 from kerasx.parity.judge import RANDOM_NUMBERS, SLOT, Difference, Envelope, decides, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.records import Trace
@@ -46,6 +47,8 @@ class Lockstep:
         self._sides = sides
         self._registry = registry
         self._told = told
+        # Of the epochs that all of them have: that there are other numbers of them shows in the ends.
+        self._epochs = min([EPOCHS, *(side.experiment.epochs for side in sides if side.trace is None)])
         self._stages: tuple[list[Steps], Envelope] | None = None
         self._states: tuple[list[Steps], Envelope] | None = None
         self._without_draws: tuple[list[Steps], Envelope] | None = None
@@ -59,9 +62,9 @@ class Lockstep:
             try:
                 found = self._found(self._traced(), a, b)
             except UsageError as error:
-                if all(side.experiment.execution == "eager" for side in self._sides):
+                if not is_of_library(error.__cause__):
                     raise
-                # What runs in a graph need not run eagerly.
+                # What a library does in a graph it need not do eagerly.
                 self.notes.append(f"stages are not traced: {error}")
                 self.is_traceable = False
             if decides(found):
@@ -149,6 +152,7 @@ class Lockstep:
             observes=True,
             states=leader.states,
             by_updates=steps[led].slipped is not None,
+            epochs=self._epochs,
         )
         repeated = self._repeated(side, leader, observes=True, draws=True, by_updates=True)
         noise = measure(leader.trace, repeated)
@@ -164,7 +168,7 @@ class Lockstep:
             if side.trace is not None:
                 leader, noise = load_trace(side.trace)
             else:
-                leader = take_steps(side, self._registry, observes=observes, draws=draws)
+                leader = take_steps(side, self._registry, observes=observes, draws=draws, epochs=self._epochs)
             taken[number] = leader
             if leader.slipped is None:
                 break  # the first whose steps can be told apart leads
@@ -174,7 +178,12 @@ class Lockstep:
                     load_trace(side.trace)[0]
                     if side.trace is not None
                     else take_steps(
-                        side, self._registry, observes=observes, states=leader.states, draws=draws
+                        side,
+                        self._registry,
+                        observes=observes,
+                        states=leader.states,
+                        draws=draws,
+                        epochs=self._epochs,
                     )
                 )
         for number, side in enumerate(sides):
@@ -206,6 +215,7 @@ class Lockstep:
                 disturbance=Disturbance(number) if number else None,
                 draws=draws,
                 by_updates=by_updates,
+                epochs=self._epochs,
             ).trace
 
 
