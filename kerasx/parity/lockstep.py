@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from kerasx.assembly.blame import is_of_library
-from kerasx.assembly.choose import choose_strategy
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.parity.first_steps import EPOCHS, Steps, take_steps
@@ -93,11 +92,11 @@ class Lockstep:
     def is_traceable(self) -> bool:
         """Whether all sides can be executed eagerly, which shows what happens within a step."""
         for side in self._sides:
-            if side.trace is None:
-                chosen = choose_strategy(side.experiment.strategy, side.resolver(self._registry))
-                if "eager" not in chosen.strategy.capabilities.executions:
-                    self.notes.append(f"stages are not traced: {side.name} has no eager execution")
-                    return False
+            if side.trace is not None:
+                continue
+            if "eager" not in side.chosen(self._registry).strategy.capabilities.executions:
+                self.notes.append(f"stages are not traced: {side.name} has no eager execution")
+                return False
         return True
 
     def save(self, folder: Path) -> list[str]:

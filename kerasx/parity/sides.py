@@ -17,6 +17,7 @@ from kerasx.runs.directory import RunDirectory, find_run, list_runs
 from kerasx.runs.result import Run
 
 if TYPE_CHECKING:
+    from kerasx.assembly.choose import ChosenStrategy
     from kerasx.assembly.resolve import Resolver
 
 # The file that makes a folder a trace: see `parity.storage`.
@@ -53,6 +54,19 @@ class Named:
             return self
         values = {"execution": "eager", "jit": None, "steps_per_call": None, "devices": None}
         return replace(self, experiment=self.experiment.with_values(**values))
+
+    def chosen(self, registry: Registry) -> ChosenStrategy:
+        """The strategy and the steps that the experiment names; loading them leaves nothing behind.
+
+        Raises:
+            UsageError: There is no such strategy, or its code raises.
+            PluginError: The plugin that provides it fails.
+        """
+        from kerasx.assembly.choose import choose_strategy
+        from kerasx.assembly.isolation import isolated
+
+        with isolated(self.experiment.seed, self.experiment.precision):
+            return choose_strategy(self.experiment.strategy, self.resolver(registry))
 
     def resolver(self, registry: Registry) -> Resolver:
         """What finds the experiment's parts, with the user's code freshly loaded."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasx.assembly.choose import choose_strategy
 from kerasx.parity.explain.limit import limited
 from kerasx.parity.first_steps import Steps, take_steps
 from kerasx.parity.judge import Envelope, differences
@@ -132,9 +131,7 @@ def _steps_twice(steps: Steps) -> bool:
 
 
 def _is_loop(side: Named, registry: Registry) -> bool:
-    return isinstance(
-        choose_strategy(side.experiment.strategy, side.resolver(registry)).strategy, LoopStrategy
-    )
+    return isinstance(side.chosen(registry).strategy, LoopStrategy)
 
 
 def array(step: StepTrace, quantity: str) -> Array | None:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
-from kerasx.assembly.choose import STEP_DRIVER, choose_strategy
+from kerasx.assembly.choose import STEP_DRIVER
 from kerasx.assembly.isolation import isolated
 from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
@@ -258,7 +258,7 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
 
 def has_own_step(side: Named, registry: Registry) -> bool:
     """Whether a side's strategy is a step or a loop of somebody's, which is given no metric unasked."""
-    chosen = choose_strategy(side.experiment.strategy, side.resolver(registry))
+    chosen = side.chosen(registry)
     return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
 
