@@ -18,18 +18,14 @@ from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.finding import Explanation
 from kerasx.parity.explain.replay import KINDS
 
-# At least one of each stage, on small data.
+# A sample of the deviations; all of them are in tests/soak.
 PLANTED = (
     "batch-size-dropped-remainder",
-    "initial-weights",
     "trainable-set-last-layer",
     "extra-forward-metrics",
-    "loss-reduction-rows",
     "loss-batch-divisor",
     "gradient-clip-global-norm",
-    "optimizer-bypassed-plain-sgd",
     "metric-label-format-labels",
-    "loss-report-discarded",
     "unknown-max-norm",
 )
 
@@ -104,7 +100,7 @@ def test_a_planted_deviation_is_named_and_nothing_else(name: str) -> None:
     assert "equals `fit`" in found.reference
 
 
-@pytest.mark.parametrize("name", ["loss/reduction_channels", "report/pair_digits_by_hand"])
+@pytest.mark.parametrize("name", ["report/pair_digits_by_hand"])
 def test_a_program_is_explained_and_its_twin_is_not_accused(name: str) -> None:
     program = load(FOLDER / f"{name}.py")
     found = explained(program.keras, program.odd)

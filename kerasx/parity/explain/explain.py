@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import keras
 
 from kerasx.errors import UsageError
-from kerasx.parity.explain.catalogue import CAUSES
-from kerasx.parity.explain.finding import Evidence, Explanation, Finding
+from kerasx.parity.explain.finding import Explanation, Finding
+from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import Target, observe
-from kerasx.parity.explain.words import consequences, factor_of, sentence
 from kerasx.parity.first_steps import take_steps
-from kerasx.parity.judge import Difference, decides, differences
+from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of, has_own_step
-from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.sides import Named
-from kerasx.parity.verdict import affected, stages
-from kerasx.plain import shown_value
+from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
 
 Told = Callable[[str], None]
-_RIVALS = 5
 _SAME = "No difference beyond rounding in the first steps of two epochs."
 
 
@@ -159,7 +154,7 @@ def _told(
             keras_side, side, "diverged", affects, (), (), True, deciding[0], reference, "", tuple(notes)
         )
     sets = _distinct(found)
-    named = [_findings(search, each, side, affects) for each in sets]
+    named = [findings_of(search, each, side, affects) for each in sets]
     return Explanation(
         keras_side,
         side,
@@ -170,7 +165,7 @@ def _told(
         False,
         deciding[0],
         reference,
-        _apart(named) if len(named) > 1 else "",
+        apart(named) if len(named) > 1 else "",
         tuple(notes),
     )
 
@@ -182,130 +177,6 @@ def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
         by_causes.setdefault(tuple(sorted({one.cause for one in each.deviations})), each)
     least = min(len(causes) for causes in by_causes)
     return [each for causes, each in by_causes.items() if len(causes) == least]
-
-
-def _findings(search: Search, outcome: Outcome, side: str, affects: str) -> tuple[Finding, ...]:
-    whole = search.outcome(outcome.deviations, outcome.ignored, whole=True)
-    plain = search.outcome((), whole=True)
-    evidence = _evidence(search, plain, whole)
-    findings = []
-    causes = dict.fromkeys(each.cause for each in outcome.deviations)
-    for cause in causes:
-        own = [each for each in outcome.deviations if each.cause == cause]
-        rest = tuple(each for each in outcome.deviations if each.cause != cause)
-        without = search.outcome(rest, outcome.ignored)
-        left = None if without.first is None else _left(without.first)
-        findings.append(
-            Finding(
-                cause,
-                CAUSES[cause].stage,
-                side,
-                sentence(side, own, _criterion(search.bench.model)),
-                _affects(search, whole, rest, affects),
-                factor_of(own),
-                CAUSES[cause].fix,
-                CAUSES[cause].code,
-                consequences(cause, _affects(search, whole, rest, affects), search.bench.model.optimizer),
-                tuple({"kind": getattr(each, "kind", cause), **each.model_dump(mode="json")} for each in own),
-                whole.matches,
-                left,
-                _rivals(search, outcome, own, rest),
-                evidence,
-            )
-        )
-    order = {name: place for place, name in enumerate(CAUSES)}
-    return tuple(sorted(findings, key=lambda each: order[each.cause]))
-
-
-def _affects(search: Search, whole: Outcome, rest: Deviations, affects: str) -> str:
-    """Whether one cause alone changes the training, beside the others."""
-    if affects == "report":
-        return affects
-    without = search.outcome(rest, whole=True)
-    found = differences(without.trace, whole.trace, search.target.noise)
-    return affected([each for each in found if each.beyond and each.decides])
-
-
-def _evidence(search: Search, plain: Outcome, whole: Outcome) -> tuple[Evidence, ...]:
-    """Stage by stage what differs, and what is left of it once the causes are in the reference."""
-    before = differences(plain.trace, search.target.steps.trace, search.target.noise)
-    after = differences(whole.trace, search.target.steps.trace, search.target.noise)
-    beyond = [each for each in before if each.beyond]
-    if not beyond:
-        return ()
-    first = next((each for each in beyond if each.decides), beyond[0])
-    place = (first.epoch, first.step, first.kind)
-    here = [each for each in beyond if (each.epoch, each.step, each.kind) == place]
-    left = {(each.epoch, each.step, each.kind, each.quantity): each for each in after}
-    rows = []
-    for stage, each in stages(here).items():
-        remains = left.get((*place, each.quantity))
-        rows.append(
-            Evidence(
-                stage,
-                each.quantity,
-                each.a,
-                each.b,
-                each.relative,
-                0.0 if remains is None else remains.relative,
-                each.noise,
-            )
-        )
-    return tuple(rows)
-
-
-def _rivals(
-    search: Search, outcome: Outcome, own: Sequence[Deviation], rest: Deviations
-) -> tuple[tuple[str, str], ...]:
-    """Other causes that were tried in the place of one, with what they left different."""
-    found: dict[str, str] = {}
-    for tried in search.runs:
-        others = [each for each in tried.deviations if each not in rest]
-        causes = {each.cause for each in others}
-        if len(causes) != 1 or tried.first is None or causes <= {each.cause for each in own}:
-            continue
-        if any(each not in tried.deviations for each in rest):
-            continue
-        found.setdefault(causes.pop(), _left(tried.first))
-    return tuple(itertools.islice(found.items(), _RIVALS))
-
-
-def _left(difference: Difference) -> str:
-    where = f"epoch {difference.epoch}" + ("" if difference.step is None else f", step {difference.step}")
-    return (
-        f"{difference.quantity} ({difference.stage}, {where}) is {shown_value(difference.a)} in the reference"
-        f" and {shown_value(difference.b)} in the side"
-    )
-
-
-def _apart(named: Sequence[tuple[Finding, ...]]) -> str:
-    """What would tell sets of causes apart that explain the same."""
-    causes = [" with ".join(f"`{each.cause}`" for each in findings) for findings in named]
-    said = f"{' and '.join(causes)} explain this data equally well."
-    flat = {each.cause for findings in named for each in findings}
-    wanted = []
-    if "loss-batch-divisor" in flat:
-        wanted.append("a batch with fewer rows")
-    if flat & {"sample-weight", "weight-normalization"}:
-        wanted.append("sample weights that are not all 1")
-    if "mask" in flat:
-        wanted.append("rows with padding")
-    if flat & {"metric-label-format", "metric-resolution"}:
-        wanted.append("labels of more classes")
-    wanted = wanted or ["other rows, more of them, or a short last batch"]
-    return f"{said} Data that tells them apart: {', '.join(wanted)}."
-
-
-def _criterion(model: keras.Model) -> str:
-    """What a model's loss is called."""
-    loss = model.loss
-    if isinstance(loss, str):
-        return f"`{loss}`"
-    return (
-        f"`{getattr(loss, 'name', None) or getattr(loss, '__name__', 'the loss')}`"
-        if not isinstance(loss, dict | list | tuple)
-        else "the losses"
-    )
 
 
 def _checked(bench: Bench, side: Named, registry: Registry) -> str:
@@ -327,7 +198,7 @@ def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     if not decides(found):
         return f"The reference equals `fit` on {version}, within rounding."
     first = next(each for each in found if each.beyond and each.decides)
-    return f"Beware: the reference does not equal `fit` on {version}: {_left(first)}."
+    return f"Beware: the reference does not equal `fit` on {version}: {told_left(first)}."
 
 
 def _both(

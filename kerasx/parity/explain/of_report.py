@@ -14,20 +14,15 @@ from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_data import ExtraForward
+from kerasx.parity.reference.of_metrics import Change, Measured, NotReset, ResetWithin, changed, metric_of
 from kerasx.parity.reference.of_report import (
-    Change,
     LastLogs,
     LossDiscarded,
     LossMoving,
     LossUnweighted,
-    Measured,
-    NotReset,
     OtherLossReported,
     Reported,
     ResetEachStep,
-    ResetWithin,
-    changed,
-    metric_of,
 )
 from kerasx.parity.reference.step import TERMS
 

@@ -10,25 +10,24 @@ from typing import Any
 
 import numpy as np
 
+from kerasx.parity.explain.numbers import as_written
 from kerasx.parity.explain.of_forward import other_variables
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import applies, array, named, number, settings, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.of_gradient import By, Clip, MissingGradients, OptimizerClip, UnscaledLoss
 from kerasx.parity.reference.of_update import (
     Accumulation,
-    By,
     Bypassed,
-    Clip,
     LearningRates,
-    MissingGradients,
     NotFinalized,
-    OptimizerClip,
     OptimizerSettings,
     SeveralApplies,
-    UnscaledLoss,
 )
 
+# How near an estimate has to come to a written number.
+_CLOSE = 1e-4
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 # What an optimizer is called, and what follows from something else.
 _NO_SETTINGS = ("name", "loss_scale_factor")
@@ -94,23 +93,14 @@ def _clips(search: Search) -> list[Deviation]:
         if not sizes:
             continue
         limit = float(np.median(sizes))
-        found.append(Clip(by=by, limit=_written(limit)))
+        found.append(Clip(by=by, limit=as_written(limit, _CLOSE)))
         if scales and scales[0] > 1.0:
-            found.append(Clip(by=by, limit=_written(limit / scales[0]), unscales=True))
+            found.append(Clip(by=by, limit=as_written(limit / scales[0], _CLOSE), unscales=True))
     return found
 
 
 def _norm(values: Any) -> float:
     return math.sqrt(sum(float(np.sum(np.square(value.astype(np.float64)))) for value in values))
-
-
-def _written(value: float) -> float:
-    """A number as somebody would have written it, where it is near one."""
-    for digits in (1, 2, 3):
-        near = float(f"{value:.{digits}g}")
-        if math.isclose(near, value, rel_tol=1e-4):
-            return near
-    return value
 
 
 # --- Update -----------------------------------------------------------------------------------------------
@@ -199,7 +189,7 @@ def _bypasses(search: Search, here: Outcome) -> list[Deviation]:
         rate = _ratio([(changes[name], taken[name]) for name in taken if name in changes])
         if rate is None:
             return found
-        rates.append(_written(-rate))
+        rates.append(as_written(-rate, _CLOSE))
     if rates:
         same = len({round(each, 12) for each in rates}) == 1
         found.insert(0, Bypassed(rule="gradient", rates=(rates[0],) if same else tuple(rates)))
@@ -221,7 +211,7 @@ def _rates(search: Search, here: Outcome) -> list[Deviation]:
     found: list[Deviation] = []
     shown = [number(step, "learning_rate") for step in steps]
     if all(each is not None for each in shown):
-        values = [_written(float(each)) for each in shown if each is not None]
+        values = [as_written(float(each), _CLOSE) for each in shown if each is not None]
         found.append(LearningRates(rates=(values[0],) if len(set(values)) == 1 else tuple(values)))
     # Changes are as much larger as the rate is, whatever the rule.
     whole = search.outcome(here.deviations, whole=True)
@@ -241,7 +231,7 @@ def _rates(search: Search, here: Outcome) -> list[Deviation]:
             rate = _scheduled(settings_of[1], number(step, "slot iteration"))
         if rate is None:
             return found
-        estimated.append(_written(ratio * rate))
+        estimated.append(as_written(ratio * rate, _CLOSE))
     if estimated:
         same = max(estimated) - min(estimated) <= 1e-4 * abs(max(estimated))
         found.append(LearningRates(rates=(estimated[0],) if same else tuple(estimated)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerasx.parity.explain.catalogue import CAUSES
-from kerasx.parity.reference import of_data, of_loss, of_report, of_update
+from kerasx.parity.reference import of_data, of_gradient, of_loss, of_metrics, of_report, of_update
 from kerasx.parity.reference.deviation import Deviation
 
 _PLACES = {"before": "before the loss", "between": "before the update", "after": "after the update"}
@@ -105,7 +105,7 @@ def _criterion(each: of_loss.OtherCriterion, criterion: str) -> str:
     return f"computes {each.name}({options}){before} in place of {criterion}"
 
 
-def _measured(each: of_report.Measured, criterion: str) -> str:
+def _measured(each: of_metrics.Measured, criterion: str) -> str:
     parts = []
     if each.becomes:
         parts.append(f"measures `{each.metric}` by {each.becomes}")
@@ -133,7 +133,7 @@ def _last(each: of_report.LastLogs, criterion: str) -> str:
     return " and ".join(parts) + ", so that Keras reports the last batch's values"
 
 
-def _clips(each: of_update.OptimizerClip) -> str:
+def _clips(each: of_gradient.OptimizerClip) -> str:
     limits = {name: getattr(each, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
     return ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit) or "not at all"
 
@@ -153,7 +153,7 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_loss.BatchDivisor: _divisor,
     of_loss.Extras: _extras,
     of_loss.OtherCriterion: _criterion,
-    of_report.Measured: _measured,
+    of_metrics.Measured: _measured,
     of_report.LastLogs: _last,
     of_update.OptimizerSettings: _settings,
     of_update.LearningRates: _rates,
@@ -169,16 +169,16 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         f"compares {each.flat} without their last axis: every row meets every other"
     ),
     of_loss.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
-    of_update.UnscaledLoss: lambda each, _: (
+    of_gradient.UnscaledLoss: lambda each, _: (
         "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
         " scale"
     ),
-    of_update.Clip: lambda each, _: (
+    of_gradient.Clip: lambda each, _: (
         f"clips gradients by {each.by.replace('-', ' ')} to {each.limit:g}"
         + ("" if each.unscales else " as they come from the tape")
     ),
-    of_update.OptimizerClip: lambda each, _: f"clips in the optimizer otherwise: {_clips(each)}",
-    of_update.MissingGradients: lambda each, _: f"has no gradient for {', '.join(each.variables)}",
+    of_gradient.OptimizerClip: lambda each, _: f"clips in the optimizer otherwise: {_clips(each)}",
+    of_gradient.MissingGradients: lambda each, _: f"has no gradient for {', '.join(each.variables)}",
     of_update.Bypassed: lambda each, _: (
         "assigns weights without the optimizer"
         + (f", the gradient times {each.rates[0]:g}" if each.rule == "gradient" else "")
@@ -218,9 +218,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         )
     ),
     of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
-    of_report.NotReset: lambda each, _: "does not reset "
+    of_metrics.NotReset: lambda each, _: "does not reset "
     + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
-    of_report.ResetWithin: lambda each, _: f"resets metrics before step {each.step} of each epoch",
+    of_metrics.ResetWithin: lambda each, _: f"resets metrics before step {each.step} of each epoch",
     of_report.ResetEachStep: lambda each, _: (
         "resets metrics at each step: what is reported is the last batch's"
     ),

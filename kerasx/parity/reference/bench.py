@@ -23,7 +23,7 @@ from kerasx.parity.records import Reduced, StepTrace, Trace
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
-from kerasx.parity.reference.of_report import all_metrics
+from kerasx.parity.reference.of_metrics import all_metrics
 from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed

@@ -14,6 +14,8 @@ from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.of_data import Encoding, encoded
 
+Encoded = Literal["as-given", "one-hot", "class-numbers"]
+
 
 class _OfTerms(Deviation):
     """Changes the term of one output, or of all.
@@ -121,8 +123,6 @@ class NoSampleWeight(_OfTerms):
 
     cause: ClassVar[str] = "sample-weight"
     kind: Literal["no-sample-weight"] = "no-sample-weight"
-    metrics: bool = False
-    """Whether weighted metrics do without them, too."""
 
     def changed(self, term: Term, at: At) -> Term:
         """Without them."""
@@ -255,7 +255,7 @@ class OtherCriterion(_OfTerms):
     kind: Literal["other-criterion"] = "other-criterion"
     name: str
     options: dict[str, float | bool | str] = Field(default_factory=dict)
-    labels: Literal["as-given", "one-hot", "class-numbers"] = "as-given"
+    labels: Encoded = "as-given"
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     plain: bool = True
     """Whether the outputs are taken as they are; Keras repairs what comes straight from its softmax."""

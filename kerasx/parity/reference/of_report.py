@@ -1,4 +1,4 @@
-"""Deviations in what is measured and reported, which leave the training as it is."""
+"""Deviations in what is reported of what was measured, which leave the training as it is."""
 
 from __future__ import annotations
 
@@ -7,192 +7,13 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
-from kerasx.parity.reference.deviation import At, Deviation, Track
+from kerasx.parity.reference.deviation import At, Track
+from kerasx.parity.reference.of_metrics import OfReport, metric_of
 
-Change = Literal[
-    "as-given", "argmax", "argmax-column", "one-hot", "softmax", "sigmoid", "round", "flat", "column"
-]
-
-
-Reported = Literal["mean-output", "without-extras", "scaled"]
+Reported = Literal["mean-output", "without-extras"]
 
 
-class _OfReport(Deviation):
-    stage: ClassVar[str] = "report"
-    scope: Literal["training", "evaluation", "both"] = "training"
-
-
-class Measured(_OfReport):
-    """A metric is another one, or is given labels or outputs in another form.
-
-    Attributes:
-        metric: Its name in the logs.
-        becomes: The class in `keras.metrics` that measures in its place; empty for its own.
-        labels: What becomes of the labels before.
-        predictions: What becomes of the outputs before.
-        weighted: Whether sample weights are used.
-    """
-
-    kind: Literal["measured"] = "measured"
-    metric: str
-    becomes: str = ""
-    labels: Change = "as-given"
-    predictions: Change = "as-given"
-    weighted: bool | None = None
-    threshold: float | None = None
-
-    @property
-    def cause(self) -> str:  # type: ignore[override]
-        """The class alone, or the form."""
-        if self.weighted is not None and self.labels == self.predictions == "as-given" and not self.becomes:
-            return "sample-weight"
-        return (
-            "metric-label-format"
-            if (self.labels, self.predictions) != ("as-given", "as-given")
-            else "metric-resolution"
-        )
-
-    def begins(self, at: At) -> None:
-        """Have another metric stand in for it."""
-        metric = metric_of(at.model, self.metric)
-        if metric is None:
-            return
-        kind = getattr(keras.metrics, self.becomes) if self.becomes else None
-        made = kind(name=metric.name) if kind is not None else None
-        if made is None:
-            made = type(metric).from_config(metric.get_config())
-        put = stand_in(metric, made, self, at.memory)
-        at.memory.setdefault("undo", []).append(put)
-        at.memory.setdefault("metrics", {})[self.metric] = made
-
-    def given(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Labels and outputs as it is given them."""
-        return changed(y, self.labels, y_pred), changed(y_pred, self.predictions, y_pred)
-
-
-def metric_of(model: keras.Model, name: str) -> Any:
-    """The metric that is reported under a name; None for none.
-
-    Of several outputs the name has the output's before it.
-    """
-    plain = [each for each in all_metrics(model) if each.name == name]
-    if plain:
-        return plain[0]
-    ending = [each for each in all_metrics(model) if name.endswith(f"_{each.name}")]
-    return ending[0] if ending else None
-
-
-def all_metrics(model: keras.Model) -> list[Any]:
-    """A model's metrics, those that `compile` was given among them."""
-    found: list[Any] = []
-    for each in model.metrics:
-        found += getattr(each, "metrics", None) or [each]
-    return found
-
-
-def stand_in(metric: Any, made: Any, measured: Measured, memory: dict[Any, Any]) -> Any:
-    """Let one metric measure and report in the place of another, in the steps that a deviation is of.
-
-    Returns:
-        What ends that.
-    """
-    own = {name: getattr(metric, name) for name in ("update_state", "result", "reset_state")}
-
-    def update_state(y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        if not measured.is_on(memory):
-            return own["update_state"](y, y_pred, sample_weight)
-        y, y_pred = measured.given(y, y_pred)
-        return made.update_state(y, y_pred, None if measured.weighted is False else sample_weight)
-
-    def result() -> Any:
-        return made.result() if measured.is_on(memory) else own["result"]()
-
-    def reset_state() -> None:
-        made.reset_state()
-        own["reset_state"]()
-
-    for name, method in (("update_state", update_state), ("result", result), ("reset_state", reset_state)):
-        object.__setattr__(metric, name, method)
-    made.reset_state()
-
-    def end() -> None:
-        for name, method in own.items():
-            object.__setattr__(metric, name, method)
-
-    return end
-
-
-def changed(value: Any, change: Change, outputs: Any) -> Any:
-    """Labels or outputs in another form."""
-    if change == "argmax":
-        return ops.argmax(value, axis=-1)
-    if change == "argmax-column":
-        return ops.argmax(value, axis=-1)[:, None]
-    if change == "one-hot":
-        flat = ops.squeeze(value, -1) if len(value.shape) > 1 and value.shape[-1] == 1 else value
-        return ops.one_hot(ops.cast(flat, "int32"), outputs.shape[-1])
-    if change == "softmax":
-        return ops.softmax(value)
-    if change == "sigmoid":
-        return ops.sigmoid(value)
-    if change == "round":
-        return ops.round(value)
-    if change == "flat":
-        return ops.reshape(value, [-1])
-    if change == "column":
-        return ops.expand_dims(value, -1)
-    return value
-
-
-class NotReset(_OfReport):
-    """Metrics go on from one epoch to the next.
-
-    Attributes:
-        metrics: The names of those; empty for all.
-    """
-
-    cause: ClassVar[str] = "metric-not-reset"
-    kind: Literal["not-reset"] = "not-reset"
-    metrics: tuple[str, ...] = ()
-
-    def resets(self, metric: Any, at: At) -> bool:
-        """Not these; where metrics are kept together, the others are reset one by one."""
-        if metric is None or not self.metrics:
-            return False
-        parts = getattr(metric, "metrics", None)
-        if not parts:
-            return metric.name not in self.metrics
-        for each in parts:
-            if each.name not in self.metrics:
-                each.reset_state()
-        return False
-
-
-class ResetWithin(_OfReport):
-    """Metrics begin anew within an epoch, as an evaluation of a batch makes them.
-
-    Attributes:
-        step: Before which training step of each epoch.
-    """
-
-    cause: ClassVar[str] = "metric-not-reset"
-    kind: Literal["reset-within"] = "reset-within"
-    step: int
-
-    def begins(self, at: At) -> None:
-        """Count from the beginning."""
-        at.memory[self] = (-1, -1)
-
-    def before(self, at: At) -> None:
-        """Reset before that step."""
-        epoch, count = at.memory[self]
-        count = count + 1 if epoch == at.epoch else 0
-        at.memory[self] = (at.epoch, count)
-        if count == self.step:
-            at.model.reset_metrics()
-
-
-class ResetEachStep(_OfReport):
+class ResetEachStep(OfReport):
     """Metrics begin anew in each step, so that the last batch's are reported."""
 
     cause: ClassVar[str] = "loss-report-last-batch"
@@ -203,7 +24,7 @@ class ResetEachStep(_OfReport):
         at.model.reset_metrics()
 
 
-class LastLogs(_OfReport):
+class LastLogs(OfReport):
     """The step returns other names than the trackers', so that Keras reports the last batch's values.
 
     Attributes:
@@ -237,7 +58,7 @@ class LastLogs(_OfReport):
         return kept
 
 
-class LossDiscarded(_OfReport):
+class LossDiscarded(OfReport):
     """The batch's own loss is returned under the tracker's name, and the tracker is not updated.
 
     Attributes:
@@ -265,7 +86,7 @@ class LossDiscarded(_OfReport):
         return {**logs, "loss": at.memory["raw loss"]} if self.returned else logs
 
 
-class LossUnweighted(_OfReport):
+class LossUnweighted(OfReport):
     """The reported loss is a mean over batches, not over rows.
 
     Attributes:
@@ -300,25 +121,23 @@ class LossUnweighted(_OfReport):
                 )
 
 
-class OtherLossReported(_OfReport):
+class OtherLossReported(OfReport):
     """Something else than the loss is reported as the loss.
 
     Attributes:
-        what: The mean of the outputs, as Keras 2's `compiled_loss` does today; the loss without what layers
-            added; or that of the terms without their weights.
+        what: The mean of the outputs, as Keras 2's `compiled_loss` does today; or the loss without what
+            layers added.
+        weighted: Whether batches are weighed by their rows.
     """
 
     kind: Literal["other-loss-reported"] = "other-loss-reported"
     what: Reported
-    factor: float = 1.0
     weighted: bool = True
 
     @property
     def cause(self) -> str:  # type: ignore[override]
         """By what it is."""
-        return {"mean-output": "loss-report-shim", "without-extras": "loss-extra"}.get(
-            self.what, "loss-reduction"
-        )
+        return "loss-report-shim" if self.what == "mean-output" else "loss-extra"
 
     def track(self, track: Track, at: At) -> Track:
         """Track that."""
@@ -327,10 +146,8 @@ class OtherLossReported(_OfReport):
             if self.what == "mean-output":
                 leaves = keras.tree.flatten(at.memory["outputs"])
                 value = sum(ops.mean(ops.cast(leaf, "float32")) for leaf in leaves)
-            elif self.what == "without-extras":
-                value = loss - at.memory["terms", at.index][1]
             else:
-                value = loss * self.factor
+                value = loss - at.memory["terms", at.index][1]
             if self.weighted:
                 track(value)
             else:
@@ -339,7 +156,7 @@ class OtherLossReported(_OfReport):
         return other
 
 
-class LossMoving(_OfReport):
+class LossMoving(OfReport):
     """What is reported of an epoch's training is an evaluation of its rows with the weights it ends with.
 
     Attributes:

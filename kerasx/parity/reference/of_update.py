@@ -1,4 +1,4 @@
-"""Deviations in gradients and in how they are applied."""
+"""Deviations in how gradients are applied."""
 
 from __future__ import annotations
 
@@ -11,116 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from kerasx.parity.reference.deviation import Apply, At, Deviation
-
-By = Literal["global-norm", "norm", "value"]
-
-
-class UnscaledLoss(Deviation):
-    """Loss scaling is left out, and the optimizer divides by the scale all the same."""
-
-    cause: ClassVar[str] = "loss-scale"
-    stage: ClassVar[str] = "gradient"
-    kind: Literal["unscaled-loss"] = "unscaled-loss"
-
-    def scales(self, at: At) -> bool:
-        """Not."""
-        return False
-
-
-class Clip(Deviation):
-    """Gradients are clipped before they are applied.
-
-    Attributes:
-        by: The norm of all gradients, that of each variable's, or the value of each element.
-        limit: The norm or value.
-        unscales: Whether under loss scaling it is done to the gradients without their scale.
-    """
-
-    cause: ClassVar[str] = "gradient-clip"
-    stage: ClassVar[str] = "gradient"
-    kind: Literal["clip"] = "clip"
-    by: By
-    limit: float
-    unscales: bool = False
-
-    def gradients(self, gradients: list[Any], variables: list[Any], at: At) -> list[Any]:
-        """Clip them."""
-        known = [each for each in gradients if each is not None]
-        scale = _scale(at.model.optimizer) if self.unscales else 1.0
-        known = [tf.convert_to_tensor(each) / scale for each in known]
-        if self.by == "global-norm":
-            known, _ = tf.clip_by_global_norm(known, self.limit)
-        elif self.by == "norm":
-            known = [tf.clip_by_norm(each, self.limit) for each in known]
-        else:
-            known = [tf.clip_by_value(each, -self.limit, self.limit) for each in known]
-        clipped = iter([each * scale for each in known])
-        return [None if each is None else next(clipped) for each in gradients]
-
-
-class OptimizerClip(Deviation):
-    """The optimizer clips otherwise than the experiment's, or not at all.
-
-    Attributes:
-        clipnorm: Its own setting of that name.
-        clipvalue: The same.
-        global_clipnorm: The same.
-    """
-
-    cause: ClassVar[str] = "gradient-clip"
-    stage: ClassVar[str] = "gradient"
-    kind: Literal["optimizer-clip"] = "optimizer-clip"
-    clipnorm: float | None = None
-    clipvalue: float | None = None
-    global_clipnorm: float | None = None
-
-    def begins(self, at: At) -> None:
-        """Set them."""
-        optimizer = _inner(at.model.optimizer)
-        before = {name: getattr(optimizer, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
-
-        def undo() -> None:
-            for name, value in before.items():
-                setattr(optimizer, name, value)
-
-        at.memory.setdefault("undo", []).append(undo)
-        for name in before:
-            setattr(optimizer, name, getattr(self, name))
-
-
-class MissingGradients(Deviation):
-    """Some variables get no gradient.
-
-    Attributes:
-        variables: Their names.
-        skipped: Whether they are left out of the update; or get zeros.
-    """
-
-    cause: ClassVar[str] = "gradient-missing"
-    stage: ClassVar[str] = "gradient"
-    kind: Literal["missing-gradients"] = "missing-gradients"
-    variables: tuple[str, ...]
-    skipped: bool = True
-
-    def gradients(self, gradients: list[Any], variables: list[Any], at: At) -> list[Any]:
-        """None, or zeros, for these."""
-        names = at.memory["names"]
-        return [
-            (None if self.skipped else ops.zeros_like(tf.convert_to_tensor(gradient)))
-            if names[id(variable)] in self.variables
-            else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-
-    def apply(self, apply: Apply, at: At) -> Apply:
-        """Leave those out that have none."""
-
-        def without(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-            optimizer.build(at.model.trainable_variables)
-            pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-            apply(optimizer, [g for g, _ in pairs], [v for _, v in pairs])
-
-        return without
+from kerasx.parity.reference.optimizers import inner_of, step_with
 
 
 class OptimizerSettings(Deviation):
@@ -139,11 +30,11 @@ class OptimizerSettings(Deviation):
 
     def begins(self, at: At) -> None:
         """Step with an optimizer that has them."""
-        inner = _inner(at.model.optimizer)
+        inner = inner_of(at.model.optimizer)
         values = json.loads(self.settings)
         kind = getattr(keras.optimizers, self.optimizer) if self.optimizer else type(inner)
         config = values if kind is not type(inner) else {**inner.get_config(), **values}
-        _step_with(kind.from_config(config), at)
+        step_with(kind.from_config(config), at)
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):
@@ -164,20 +55,18 @@ class LearningRates(Deviation):
 
     Attributes:
         rates: For each training step of the run, epochs one after the other; one for all where there is one.
-        ratio: What the rates are of the experiment's, where that is one number.
     """
 
     cause: ClassVar[str] = "optimizer-config"
     stage: ClassVar[str] = "update"
     kind: Literal["learning-rates"] = "learning-rates"
     rates: tuple[float, ...]
-    ratio: float | None = None
 
     def begins(self, at: At) -> None:
         """Step with an optimizer whose rate can be set."""
-        inner = _inner(at.model.optimizer)
+        inner = inner_of(at.model.optimizer)
         rates = at.memory[self] = _Rates()
-        _step_with(type(inner).from_config({**inner.get_config(), "learning_rate": rates}), at)
+        step_with(type(inner).from_config({**inner.get_config(), "learning_rate": rates}), at)
 
     def before(self, at: At) -> None:
         """Set the rate of the step."""
@@ -215,7 +104,7 @@ class Bypassed(Deviation):
             constraints = [each.constraint for each in variables]
             if self.rule == "bare":
                 names = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
-                inner = _inner(optimizer)
+                inner = inner_of(optimizer)
                 kept = {name: getattr(inner, name) for name in names}
                 for name in names:
                     setattr(inner, name, None)
@@ -287,7 +176,7 @@ class Accumulation(Deviation):
 
     def begins(self, at: At) -> None:
         """The optimizer itself does not."""
-        optimizer = _inner(at.model.optimizer)
+        optimizer = inner_of(at.model.optimizer)
         own = optimizer.gradient_accumulation_steps
         if own:
             optimizer.gradient_accumulation_steps = None
@@ -321,25 +210,3 @@ class NotFinalized(Deviation):
     def finalizes(self, at: At) -> bool:
         """Not."""
         return False
-
-
-def _step_with(made: Any, at: At) -> None:
-    """Have another optimizer step in this run, with the loss scaling of the one before."""
-    own = at.model.optimizer
-    if isinstance(own, keras.optimizers.LossScaleOptimizer):
-        made = keras.optimizers.LossScaleOptimizer(
-            made, initial_scale=own.initial_scale, dynamic_growth_steps=own.dynamic_growth_steps
-        )
-    made.build(at.model.trainable_variables)
-    at.model.optimizer = made
-    at.memory.setdefault("undo", []).append(lambda: setattr(at.model, "optimizer", own))
-
-
-def _inner(optimizer: Any) -> Any:
-    """The optimizer that steps, which one that scales losses wraps."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _scale(optimizer: Any) -> float:
-    scale = getattr(optimizer, "dynamic_scale", None)
-    return 1.0 if scale is None else float(keras.ops.convert_to_numpy(scale))

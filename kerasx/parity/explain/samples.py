@@ -1,0 +1,84 @@
+"""The losses of a side's steps, with what the reference's are made of there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasx.parity.explain.search import Deviations, Search
+from kerasx.parity.judge import compared
+from kerasx.parity.records import Record, StepTrace
+from kerasx.parity.reference.deviation import At
+from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.step import TERMS, composed
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The loss of one step, and what the reference's is made of there."""
+
+    terms: list[Term]
+    extras: float
+    at: At
+    loss: float
+    noise: float
+
+    @property
+    def rows(self) -> int:
+        """Of the batch."""
+        return self.at.rows
+
+
+def samples_of(
+    search: Search, before: Deviations, kind: str, loss_of: Callable[[StepTrace], float | None]
+) -> list[Sample]:
+    """The losses of the side's steps of one kind; none where the parts of the loss are not known.
+
+    Args:
+        search: With the reference and the side.
+        before: What is in the reference already.
+        kind: `training` or `evaluation`.
+        loss_of: Reads the loss off a step of the side.
+    """
+    whole = search.outcome(before, whole=True)
+    samples = []
+    for place, step in enumerate(search.target.records):
+        kept = whole.memory.get((TERMS, place))
+        if step.kind != kind or kept is None or kept[0] is None:
+            continue
+        loss = loss_of(step)
+        if loss is None:
+            continue
+        terms, extras, at, own = kept
+        if not math.isclose(float(composed(terms, extras, 1.0)), float(own), rel_tol=1e-3, abs_tol=1e-7):
+            return []  # a loss of the user's own making, whose parts are not known
+        times = 1.0
+        for each in before:
+            if each.applies(at):
+                terms = each.terms(terms, at)
+                times = each.extras(times, at)
+        noise = search.target.noise.get((kind, "loss"), 0.0)
+        samples.append(Sample(terms, float(extras) * times, at, loss, noise))
+    return samples
+
+
+def applied(sample: Sample, structure: Deviations) -> float | None:
+    """The data's part of the loss with some deviations; None where they do not fit."""
+    terms = sample.terms
+    try:
+        for each in structure:
+            terms = each.terms(terms, sample.at)
+        return float(sum(term.value() for term in terms))
+    except Exception:  # whatever Keras raises on labels and outputs that a loss is not for
+        return None
+
+
+def is_same(predicted: float, sample: Sample) -> bool:
+    """Whether a loss that was computed is that of the step, within noise."""
+    ours, theirs = (Record("loss", np.array([each], np.float32)) for each in (predicted, sample.loss))
+    # Sums of parts round more than one formula does.
+    found = compared(ours, theirs, max(sample.noise, 1e-6 * abs(sample.loss) / 32))
+    return found is None or not found[4]
