@@ -99,6 +99,20 @@ def symbolic_step(model, data):
     return model.get_metrics_result()
 
 
+def step_without_metrics(model, data):
+    x, y = data
+    with tf.GradientTape() as tape:
+        loss = crossentropy(y, model(x, training=True))
+    model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+    model.metrics[0].update_state(loss, sample_weight=tf.shape(x)[0])
+    return model.get_metrics_result()
+
+
+def silent_step(model, data):
+    step_without_metrics(model, data)
+    return {}
+
+
 def listing_loop(model, batches):
     mean = keras.metrics.Mean()
     for x, y in list(batches):
@@ -194,6 +208,18 @@ def test_what_runs_in_a_graph_alone_is_compared_by_states() -> None:
     pair, notes = compared("custom-step", "mine.py:symbolic_step", execution="graph")
     assert pair.agrees
     assert any("stages are not traced" in note and "tf.gradients" in note for note in notes)
+
+
+def test_no_side_is_given_a_metric_that_nobody_named_where_one_has_a_step_of_its_own() -> None:
+    pair, _ = compared("custom-step", "mine.py:step_without_metrics", metrics=None)
+    assert pair.agrees, pair.said
+
+
+def test_a_step_that_returns_nothing_at_all_is_compared_as_it_is_executed() -> None:
+    """Eagerly TensorFlow cannot hand on an empty dictionary."""
+    pair, notes = compared("custom-step", "mine.py:silent_step", execution="graph")
+    assert (pair.verdict, pair.affects) == ("diverged", "report")
+    assert any("the step returned no logs at all" in note for note in notes)
 
 
 def test_settings_of_the_process_are_put_back() -> None:

@@ -89,6 +89,7 @@ def assemble(
     *,
     adjust: Callable[[TrainingTask], None] | None = None,
     trains: bool = True,
+    measures: bool = True,
 ) -> Assembly:
     """Resolve, build, compile and check an experiment; nothing is trained and nothing is written.
 
@@ -99,6 +100,7 @@ def assemble(
         resolver: Finds components and remembers who answered.
         adjust: Changes the task before the strategy prepares for it.
         trains: Whether the task will be trained, or evaluated alone.
+        measures: Whether a metric is measured that nobody named.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
@@ -107,11 +109,15 @@ def assemble(
     if resolver.ahead is None:
         forget_ready()  # codes of what another run loaded ahead
     with distribution_scope(experiment.devices):
-        return _assemble(experiment, resolver, adjust or (lambda task: None), trains)
+        return _assemble(experiment, resolver, adjust or (lambda task: None), trains, measures)
 
 
 def _assemble(
-    experiment: Experiment, resolver: Resolver, adjust: Callable[[TrainingTask], None], trains: bool
+    experiment: Experiment,
+    resolver: Resolver,
+    adjust: Callable[[TrainingTask], None],
+    trains: bool,
+    measures: bool,
 ) -> Assembly:
     notes: list[str] = []
     if experiment.objects:
@@ -152,7 +158,12 @@ def _assemble(
     )
     choices = executions(experiment, chosen, model, batches.steps, trains=trains)
     objectives = objectives_for(
-        experiment, model, loss, outputs_of(model, signature), resolver, own_step=chosen.has_own_step(model)
+        experiment,
+        model,
+        loss,
+        outputs_of(model, signature),
+        resolver,
+        own_step=not measures or chosen.has_own_step(model),
     )
     notes += [*objectives.notes, *compile_model(experiment, model, objectives, choices[0])]
     if not model.jit_compile:

@@ -12,6 +12,7 @@ from kerasx.errors import KerasxError, PluginError, UsageError, one_line
 from kerasx.registry import Registration
 
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_BACKENDS = tuple(Path(sysconfig.get_path("purelib"), name) for name in ("keras", "tensorflow"))
 _CORE = Path(__file__).parent.parent
 # What stands between a user's call of Keras and Keras while a training is traced.
 _SEAMS = _CORE / "parity" / "seams.py"
@@ -29,6 +30,13 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
         what: What went wrong, to begin the message with: `Training failed on the first batch`.
     """
     details = "".join(traceback.format_exception(error))
+    if "OptionalFromValue" in str(error):
+        # As TensorFlow puts it, of a step whose logs Keras hands on.
+        return UsageError(
+            f"{what}: the step returned no logs at all, which TensorFlow cannot hand on when it runs eagerly."
+            " End it with `return model.compute_metrics(x, y, y_pred, sample_weight)`.",
+            details=details,
+        )
     plugins = {folder: each for each in resolver.registrations if (folder := _folder(each)) is not None}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
@@ -55,7 +63,11 @@ def is_of_library(error: BaseException | None) -> bool:
     Keras and TensorFlow leave their own frames out of tracebacks, so that the user's call may be the last.
     """
     frames = [] if error is None else traceback.extract_tb(error.__traceback__)
-    return bool(frames) and not (frames[-1].line or "").startswith(("raise ", "assert "))
+    if not frames:
+        return False
+    if any(Path(frames[-1].filename).is_relative_to(folder) for folder in _BACKENDS):
+        return True
+    return not (frames[-1].line or "").startswith(("raise ", "assert "))
 
 
 def _folder(registration: Registration) -> Path | None:

@@ -14,7 +14,7 @@ from kerasx.parity.ends import Ends
 from kerasx.parity.judge import decides
 from kerasx.parity.lockstep import Lockstep, Told, trace_folders
 from kerasx.parity.result import Comparison, Pair, Side
-from kerasx.parity.sides import Named
+from kerasx.parity.sides import Named, measured_alike
 from kerasx.parity.state import FullState
 from kerasx.parity.storage import check_new
 from kerasx.parity.training import recorded_side, train_side
@@ -59,6 +59,7 @@ def compare(
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
+    sides = measured_alike(sides, registry)
     if seeds:
         sides = [_seeded(side, seeds[0]) for side in sides]
     ends, states = _trained(sides, registry, told)

@@ -94,7 +94,7 @@ def take_steps(
             if not draws:
                 _switch_randomness_off(task.model)
 
-        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
+        assembly = assemble(experiment, side.resolver(registry), adjust=adjust, measures=side.measures)
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             assembly.task.epochs = min(epochs, assembly.task.epochs)

@@ -34,12 +34,14 @@ class Named:
         experiment: With jit settled: off unless it was asked for.
         run: The finished run that it is of; None where it is yet to be trained.
         trace: The folder of the trace that it is; its experiment is then that of nobody.
+        measures: Whether a metric is measured that nobody named.
     """
 
     name: str
     experiment: Experiment = field(repr=False)
     run: RunDirectory | None = None
     trace: Path | None = None
+    measures: bool = True
 
     @property
     def changed(self) -> list[str]:
@@ -67,6 +69,13 @@ class Named:
 
         with isolated(self.experiment.seed, self.experiment.precision):
             return choose_strategy(self.experiment.strategy, self.resolver(registry))
+
+    def has_own_step(self, registry: Registry) -> bool:
+        """Whether the strategy is a step or a loop of somebody's, which is given no metric unasked."""
+        from kerasx.training.adapters import LoopStrategy
+
+        chosen = self.chosen(registry)
+        return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
     def resolver(self, registry: Registry) -> Resolver:
         """What finds the experiment's parts, with the user's code freshly loaded."""
@@ -118,6 +127,15 @@ def sides_of(
             " experiment file or run, or give --vary key=value,value."
         )
     return _told_apart([_without_jit(side) for side in found])
+
+
+def measured_alike(sides: Sequence[Named], registry: Registry) -> list[Named]:
+    """The sides without a metric that nobody named, where one of them has a step of its own and so none."""
+    trained = [side for side in sides if side.trace is None and side.run is None]
+    asked = any(side.experiment.metrics is not None for side in trained)
+    if asked or not any(side.has_own_step(registry) for side in trained):
+        return list(sides)
+    return [replace(side, measures=False) for side in sides]
 
 
 def side_of(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:

@@ -42,7 +42,7 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
     """
     experiment = named.experiment
     with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
-        assembly = assemble(experiment, named.resolver(registry))
+        assembly = assemble(experiment, named.resolver(registry), measures=named.measures)
         task = assembly.task
         try:
             own = stack.enter_context(own_callbacks(assembly))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -16,8 +16,8 @@ from kerasx.parity.explain.target import Target, observe
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of, has_own_step
-from kerasx.parity.sides import Named
+from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of
+from kerasx.parity.sides import Named, measured_alike
 from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
 
@@ -60,7 +60,7 @@ def explain(
     """
     name = "Keras" if a is None else a.name
     if a is not None:
-        a, b = _measured_alike(a, b, registry), _measured_alike(b, a, registry)
+        a, b = measured_alike([a, b], registry)
     told(f"tracing {b.name}")
     target = observe(b, registry)
     if a is not None:
@@ -88,15 +88,6 @@ def explain(
                 return _told(b.name, a.name, explained, reference, notes)
     with bench_of(base, registry) as bench:
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
-
-
-def _measured_alike(side: Named, other: Named, registry: Registry) -> Named:
-    """A side without a metric that nobody named, where the other has a step of its own and so none."""
-    if side.trace is not None or other.trace is not None or side.experiment.metrics is not None:
-        return side
-    if has_own_step(side, registry) or not has_own_step(other, registry):
-        return side
-    return replace(side, experiment=side.experiment.with_values(strategy=KERAS))
 
 
 def _is_plain(bench: Bench, target: Target) -> bool:

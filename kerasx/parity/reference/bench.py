@@ -31,7 +31,6 @@ from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, named_variables, read_state
 from kerasx.parity.watch import Watch
 from kerasx.registry import Registry
-from kerasx.training.adapters import LoopStrategy
 from kerasx.training.task import Callbacks, TrainingTask
 
 # Told of each step that has ended, with its place in the trace; answers whether to go on.
@@ -236,7 +235,7 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
         UsageError: Something in the experiment is unknown or does not fit.
     """
     experiment = side.eager.experiment
-    if has_own_step(side, registry):
+    if not side.measures or side.has_own_step(registry):
         experiment = experiment.with_values(strategy=KERAS)
     else:
         experiment = experiment.with_values(strategy=STEP_DRIVER)
@@ -248,18 +247,12 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
             task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
 
     with isolated(experiment.seed, experiment.precision):
-        assembly = assemble(experiment, side.resolver(registry), adjust=adjust)
+        assembly = assemble(experiment, side.resolver(registry), adjust=adjust, measures=side.measures)
         try:
             with as_it_was(assembly):
                 yield Bench(assembly, numbers)
         finally:
             assembly.put_execution_back()
-
-
-def has_own_step(side: Named, registry: Registry) -> bool:
-    """Whether a side's strategy is a step or a loop of somebody's, which is given no metric unasked."""
-    chosen = side.chosen(registry)
-    return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
 
 def _epoch(batches: Batches, epoch: int) -> list[Batch]:
