@@ -31,9 +31,9 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
     """
     details = "".join(traceback.format_exception(error))
     if "OptionalFromValue" in str(error):
-        # As TensorFlow puts it, of a step whose logs Keras hands on.
+        # As TensorFlow puts it where `fit` hands on the logs of a step.
         return UsageError(
-            f"{what}: the step returned no logs at all, which TensorFlow cannot hand on when it runs eagerly."
+            f"{what}: the step returned no logs at all, which `fit` cannot hand on."
             " End it with `return model.compute_metrics(x, y, y_pred, sample_weight)`.",
             details=details,
         )
