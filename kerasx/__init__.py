@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kerasx.digest import weights_digest
     from kerasx.engine import Engine
     from kerasx.experiment import Experiment
+    from kerasx.parity.check.result import Check, Checked
     from kerasx.parity.explain.finding import Explanation, Finding
     from kerasx.parity.judge import Difference
     from kerasx.parity.result import Comparison, Pair, Side
@@ -67,6 +68,8 @@ __all__ = [
     "CallbackSpec",
     "CannotExecute",
     "Capabilities",
+    "Check",
+    "Checked",
     "CommandSpec",
     "Comparison",
     "Component",
@@ -126,6 +129,7 @@ _HOMES = {
     "kerasx.engine": ("Engine",),
     "kerasx.component": ("Component",),
     "kerasx.experiment": ("Experiment",),
+    "kerasx.parity.check.result": ("Check", "Checked"),
     "kerasx.parity.explain.finding": ("Explanation", "Finding"),
     "kerasx.parity.judge": ("Difference",),
     "kerasx.parity.result": ("Comparison", "Pair", "Side"),

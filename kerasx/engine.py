@@ -18,6 +18,7 @@ from kerasx.startup import start_tensorflow
 from kerasx.training import strategy  # noqa: F401
 
 if TYPE_CHECKING:
+    from kerasx.parity.check.result import Check
     from kerasx.parity.explain.finding import Explanation
     from kerasx.parity.result import Comparison
     from kerasx.runs.reporter import Reporter
@@ -180,6 +181,40 @@ class Engine:
             given=None if again is None else written(Path(again)),
             told=told,
         )
+
+    def check(
+        self,
+        target: Any,
+        *,
+        experiment: Experiment | None = None,
+        expect: Sequence[str] = (),
+        told: Callable[[str], None] = lambda text: None,
+        **values: Any,
+    ) -> Check:
+        """Say whether a step does all that Keras's `fit` does, in scenarios that wake dormant causes.
+
+        Args:
+            target: A step, a loop over batches, a strategy, or a model, its class or builder: by reference or
+                as an object; or the name of an installed strategy.
+            experiment: What is set in it goes before what the scenarios have: the loss that a step computes
+                by itself, and for a model with an architecture of its own its data.
+            expect: Ids of causes, or stages, in which it is meant to differ; so does its attribute
+                `kerasx_expect`. It is held to the rest.
+            told: Told what is being done.
+            **values: Fields of the experiment to replace.
+
+        Returns:
+            Each scenario with its verdict, and what explains those that fail.
+
+        Raises:
+            UsageError: The target is nothing that can be checked, or its code raises.
+            PluginError: A plugin that was asked for fails.
+        """
+        base = (experiment or Experiment()).with_values(**values)
+        start_tensorflow()
+        from kerasx.parity.check.check import check
+
+        return check(target, base, self.registry, expect=expect, told=told)
 
     def trace(
         self,

@@ -74,6 +74,7 @@ class Commands(TyperGroup):
 def build_app() -> typer.Typer:
     """The whole command line."""
     from kerasx.cli.bench import bench
+    from kerasx.cli.check import check
     from kerasx.cli.compare import compare
     from kerasx.cli.evaluate import evaluate
     from kerasx.cli.explain import explain
@@ -93,7 +94,7 @@ def build_app() -> typer.Typer:
         help="Train one Keras experiment by interchangeable step strategies.",
     )
     app.callback()(_root)
-    for command in (train, evaluate, predict, export, compare, explain, trace, reproduce, bench):
+    for command in (train, evaluate, predict, export, compare, explain, check, trace, reproduce, bench):
         app.command()(command)
     app.add_typer(runs, name="runs")
     app.add_typer(plugins, name="plugins")

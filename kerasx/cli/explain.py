@@ -55,42 +55,14 @@ def explain(
 
 def show(result: Any) -> None:
     """Print an explanation for people."""
-    from kerasx.cli.output import table
-    from kerasx.plain import shown_value
-
     out = console()
     affects = {"report": ", in the report only", "training": ", in the training"}.get(result.affects, "")
     out.print(f"{result.a} and {result.b}: {result.verdict}{affects}", style="bold")
     for number, finding in enumerate(result.findings):
         out.print()
-        out.print(f"{finding.sentence}  [{finding.cause}]", markup=False)
-        if number == 0 and finding.evidence:
-            shown = table("stage", "quantity", "Keras", finding.side, "difference", "with the cause", "noise")
-            for each in finding.evidence:
-                shown.add_row(
-                    each.stage,
-                    each.quantity,
-                    shown_value(each.keras),
-                    shown_value(each.side),
-                    *("-" if v is None else f"{v:.1e}" for v in (each.relative, each.with_cause, each.noise)),
-                )
-            out.print(shown)
-        out.print(f"Change: {finding.fix}", soft_wrap=False)
-        if finding.code:
-            out.print(f"    {finding.code}", style="cyan", markup=False, soft_wrap=True)
-        out.print(finding.consequences, soft_wrap=False)
-        if finding.verified:
-            out.print(f"Proof: with it in the reference every stage agrees; without it, {finding.necessary}.")
-        for cause, left in finding.rivals[:2]:
-            out.print(f"Not `{cause}`: {left}.", style="dim")
-    if result.unexplained and result.first_difference is not None:
-        first = result.first_difference
-        out.print(
-            f"unknown: no cause of the catalogue, alone or with others, does what {result.b} does. They part"
-            f" at stage {first.stage}, epoch {first.epoch}"
-            + ("" if first.step is None else f", step {first.step}")
-            + f": {first.quantity} is {shown_value(first.a)} with Keras and {shown_value(first.b)} there."
-        )
+        show_finding(out, finding, with_evidence=number == 0)
+    if result.unexplained:
+        out.print(result.unknown)
     if result.apart:
         out.print(result.apart)
     for findings in result.alternatives:
@@ -98,3 +70,30 @@ def show(result: Any) -> None:
             out.print(f"Or: {finding.sentence}  [{finding.cause}]", markup=False)
     for note in (*result.notes, result.reference):
         out.print(note, style="dim")
+
+
+def show_finding(out: Any, finding: Any, *, with_evidence: bool = True) -> None:
+    """Print one cause, what proves it, and what to change."""
+    from kerasx.cli.output import table
+    from kerasx.plain import shown_value
+
+    out.print(f"{finding.sentence}  [{finding.cause}]", markup=False)
+    if with_evidence and finding.evidence:
+        shown = table("stage", "quantity", "Keras", finding.side, "difference", "with the cause", "noise")
+        for each in finding.evidence:
+            shown.add_row(
+                each.stage,
+                each.quantity,
+                shown_value(each.keras),
+                shown_value(each.side),
+                *("-" if v is None else f"{v:.1e}" for v in (each.relative, each.with_cause, each.noise)),
+            )
+        out.print(shown)
+    out.print(f"Change: {finding.fix}", soft_wrap=False)
+    if finding.code:
+        out.print(f"    {finding.code}", style="cyan", markup=False, soft_wrap=True)
+    out.print(finding.consequences, soft_wrap=False)
+    if finding.verified:
+        out.print(f"Proof: with it in the reference every stage agrees; without it, {finding.necessary}.")
+    for cause, left in finding.rivals[:2]:
+        out.print(f"Not `{cause}`: {left}.", style="dim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -11,8 +11,8 @@ from kerasx.errors import UsageError
 from kerasx.parity.explain.finding import Explanation, Finding
 from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
-from kerasx.parity.explain.search import Deviations, Outcome, Search
-from kerasx.parity.explain.target import Target, observe
+from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Outcome, Search
+from kerasx.parity.explain.target import SECONDS, Target, apart_from, observe
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
@@ -88,6 +88,67 @@ def explain(
                 return _told(b.name, a.name, explained, reference, notes)
     with bench_of(base, registry) as bench:
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One training, held against what Keras does on its experiment.
+
+    Attributes:
+        explanation: What was found.
+        deviations: What reproduces it; none where it agrees, or is not explained.
+    """
+
+    explanation: Explanation
+    deviations: Deviations = ()
+
+
+def held_against_keras(
+    side: Named,
+    registry: Registry,
+    *,
+    known: Sequence[Deviations] = (),
+    leaving: Collection[str] = (),
+    limit: float = SECONDS,
+    search_seconds: float = SEARCH_SECONDS,
+) -> Held:
+    """Hold a training against Keras's own semantics, one of several.
+
+    Where the bits are the same there is nothing to verify the reference for.
+
+    Args:
+        side: Which.
+        registry: The engine's plugins.
+        known: What has explained others, to be tried first.
+        leaving: Stages at which it is meant to differ, which are not looked at.
+        limit: How many seconds its first steps may take.
+        search_seconds: How long to look for causes.
+
+    Raises:
+        UsageError: As of `explain`.
+        PluginError: As of `explain`.
+    """
+    target = apart_from(observe(side, registry, seconds=limit), leaving)
+    with bench_of(side, registry) as bench:
+        plain, _ = bench.trace(like=target.steps, states=target.steps.states)
+        if not differences(plain, target.steps.trace):
+            return Held(Explanation("Keras", side.name, "identical", None))
+        search = Search(bench, target, propose, search_seconds)
+        if search.outcome(()).matches:
+            return Held(_told("Keras", side.name, _Explained(search, [search.outcome(())]), "", ()))
+        reference = _checked(bench, side, registry)
+        again = next(filter(None, map(search.matching, known)), None)
+        sets = search.smallest() if again is None else [again]
+        explained = _Explained(search, [_minimal(search, each) for each in sets])
+        told = _told("Keras", side.name, explained, reference, ())
+        return Held(told, explained.found[0].deviations if explained.found else ())
+
+
+def agrees_with_keras(side: Named, registry: Registry, *, limit: float = SECONDS) -> bool:
+    """Whether the first steps of a training are Keras's, within rounding; arguments and errors as above."""
+    target = observe(side, registry, seconds=limit)
+    with bench_of(side, registry) as bench:
+        return _is_plain(bench, target)
 
 
 def _is_plain(bench: Bench, target: Target) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kerasx.parity.judge import Difference
 from kerasx.parity.result import html_table
+from kerasx.plain import shown_value
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,37 @@ class Explanation:
     def causes(self) -> tuple[str, ...]:
         """The ids of the causes that were found."""
         return tuple(each.cause for each in self.findings)
+
+    @property
+    def unknown(self) -> str:
+        """What is left unexplained, in words; nothing where all is explained."""
+        first = self.first_difference
+        if not self.unexplained or first is None:
+            return ""
+        step = "" if first.step is None else f", step {first.step}"
+        return (
+            f"unknown: no cause of the catalogue, alone or with others, does what {self.b} does. They part"
+            f" at stage {first.stage}, epoch {first.epoch}{step}: {first.quantity} is"
+            f" {shown_value(first.a)} with Keras and {shown_value(first.b)} there."
+        )
+
+    @property
+    def text(self) -> str:
+        """The explanation for people, in plain lines."""
+        affects = {"report": ", in the report only", "training": ", in the training"}.get(
+            self.affects or "", ""
+        )
+        lines = [f"{self.a} and {self.b}: {self.verdict}{affects}"]
+        for each in self.findings:
+            lines += ["", f"{each.sentence}  [{each.cause}]"]
+            lines += [
+                f"  {row.stage}: {row.quantity} is {shown_value(row.keras)} with Keras,"
+                f" {shown_value(row.side)} here"
+                for row in each.evidence
+            ]
+            lines += [f"Change: {each.fix}", *([f"    {each.code}"] if each.code else [])]
+            lines += [each.consequences]
+        return "\n".join([*lines, *filter(None, (self.unknown, self.apart)), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as `kerasx explain --json` prints it."""

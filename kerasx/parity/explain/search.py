@@ -16,7 +16,7 @@ from kerasx.parity.reference.of_data import OtherRows
 
 Deviations = tuple[Deviation, ...]
 
-_SECONDS = 60.0
+SEARCH_SECONDS = 60.0
 
 # What only tells where a difference comes from, and is worth following.
 _TELLING = (
@@ -90,7 +90,9 @@ class Search:
         is_out_of_time: Whether there might have been more.
     """
 
-    def __init__(self, bench: Bench, target: Target, propose: Propose, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self, bench: Bench, target: Target, propose: Propose, seconds: float = SEARCH_SECONDS
+    ) -> None:
         self.bench = bench
         self.target = target
         self.tried = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -36,17 +37,18 @@ class Target:
     Attributes:
         name: As it was named.
         steps: What was observed.
+        repeat: Takes the steps again, from the same states disturbed by so much.
     """
 
     def __init__(self, name: str, steps: Steps, repeat: Callable[[Disturbance | None], Trace]) -> None:
         self.name = name
         self.steps = steps
-        self._repeat = repeat
+        self.repeat = repeat
 
     @cached_property
     def noise(self) -> Envelope:
         """As it is measured when it is first asked for: what is the same to the bit needs none."""
-        disturbed = [self._repeat(Disturbance(number)) for number in range(1, _REPETITIONS)]
+        disturbed = [self.repeat(Disturbance(number)) for number in range(1, _REPETITIONS)]
         return measure(self.steps.trace, [self._again, *disturbed])
 
     @cached_property
@@ -57,7 +59,7 @@ class Target:
 
     @cached_property
     def _again(self) -> Trace:
-        return self._repeat(None)
+        return self.repeat(None)
 
     @property
     def records(self) -> Sequence[StepTrace]:
@@ -68,6 +70,24 @@ class Target:
         """What the step at a place in the trace started from; None where that is not known."""
         number = sum(step.kind in ("training", "evaluation") for step in self.records[:place])
         return self.steps.states[number] if number < len(self.steps.states) else None
+
+
+def apart_from(target: Target, stages: Collection[str]) -> Target:
+    """A side without what it does at some stages, in which it is meant to differ."""
+    if not stages:
+        return target
+
+    def rest(trace: Trace) -> Trace:
+        steps = [
+            replace(
+                step, records={name: each for name, each in step.records.items() if each.stage not in stages}
+            )
+            for step in trace.steps
+        ]
+        return replace(trace, steps=steps)
+
+    steps = replace(target.steps, trace=rest(target.steps.trace))
+    return Target(target.name, steps, lambda disturbance: rest(target.repeat(disturbance)))
 
 
 class _Saved(Target):

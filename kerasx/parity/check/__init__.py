@@ -1,0 +1,1 @@
+"""Checks whether a step does all that `fit` does, in scenarios that wake what is otherwise asleep."""

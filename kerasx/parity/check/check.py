@@ -1,0 +1,163 @@
+"""Checks a step in one scenario after the other, and explains where it does not do what `fit` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kerasx.component import Component
+from kerasx.errors import UsageError, suggestion
+from kerasx.experiment import Experiment
+from kerasx.parity.check.idioms import idioms_in
+from kerasx.parity.check.own import own_ground
+from kerasx.parity.check.result import Check, Checked
+from kerasx.parity.check.scenarios import (
+    SCENARIOS,
+    Fields,
+    Ground,
+    NotApplicableError,
+    name_of,
+    plain,
+    several_outputs,
+    wakes,
+)
+from kerasx.parity.check.subject import Subject, subject_of
+from kerasx.parity.check.tasks import TASKS, tasks_for
+from kerasx.parity.explain.catalogue import CAUSES
+from kerasx.parity.explain.explain import agrees_with_keras, held_against_keras
+from kerasx.parity.explain.search import Deviations
+from kerasx.parity.records import STAGES
+from kerasx.parity.sides import Named, side_of
+from kerasx.registry import Registry
+
+Told = Callable[[str], None]
+
+# For the first steps of one scenario, and for the causes of one.
+_LIMIT, _SEARCH = 60.0, 20.0
+
+
+def check(
+    target: Any,
+    experiment: Experiment,
+    registry: Registry,
+    *,
+    expect: Sequence[str] = (),
+    told: Told = lambda text: None,
+) -> Check:
+    """Hold a step against `fit` in every scenario that applies.
+
+    Args:
+        target: The name of a strategy, a reference, or an object: a step, a loop, a strategy, or a model, its
+            class or builder.
+        experiment: What is set in it goes before what scenarios have: a loss, or for a model with an
+            architecture of its own its data too.
+        registry: The engine's plugins.
+        expect: Ids of causes, or stages, in which it is meant to differ, beside those that it declares.
+        told: Told what is being done.
+
+    Raises:
+        UsageError: The target is nothing that can be checked, or its code raises on the plainest scenario.
+        PluginError: A plugin that was asked for fails.
+    """
+    subject = subject_of(target, registry)
+    if subject.own is None and "model" in experiment.model_fields_set:
+        subject = replace(subject, own=experiment.model)
+    expected = _expected((*expect, *subject.expects), subject)
+    leaving = [each for each in expected if each in STAGES]
+    told(f"looking what {subject.name} takes")
+    ground, computes_own = _ground(subject, experiment, registry)
+    known: list[Deviations] = []
+    results = []
+    for scenario in SCENARIOS:
+        told(f"{name_of(scenario)}: {wakes(scenario)}")
+        try:
+            side = _side(subject, experiment, registry, scenario(ground))
+            held = held_against_keras(
+                side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
+            )
+        except NotApplicableError as error:
+            results.append(Checked(name_of(scenario), wakes(scenario), "not applicable", said=str(error)))
+            continue
+        except UsageError as error:
+            if scenario is plain:
+                raise
+            tolerates = computes_own and scenario is several_outputs
+            verdict = "not applicable" if tolerates else "failed"
+            said = f"the step computes one loss by itself: {error}" if tolerates else str(error)
+            results.append(Checked(name_of(scenario), wakes(scenario), verdict, said=said))
+            continue
+        explanation = held.explanation
+        causes = (*explanation.causes, *(("unknown",) if explanation.unexplained else ()))
+        verdict = explanation.verdict
+        if held.deviations and held.deviations not in known:
+            known.append(held.deviations)
+        if causes and set(causes) <= set(expected):
+            verdict = "expected"
+        results.append(Checked(name_of(scenario), wakes(scenario), verdict, causes, "", explanation))
+    notes = []
+    if expected:
+        notes.append(f"It is meant to differ in {', '.join(expected)}, and is held to the rest.")
+    if computes_own:
+        notes.append("It computes its loss by itself, and is checked with that one alone.")
+    return Check(
+        subject.name,
+        subject.kind,
+        ground.task.described,
+        tuple(results),
+        idioms_in(subject.value),
+        tuple(notes),
+    )
+
+
+def _expected(named: Collection[str], subject: Subject) -> tuple[str, ...]:
+    known = (*CAUSES, *STAGES, "unknown")
+    for each in named:
+        if each not in known:
+            raise UsageError(
+                f"`{subject.name}` cannot be expected to differ in `{each}`, which is no cause and no stage."
+                f" {suggestion(each, known, what='causes and stages')}"
+            )
+    return tuple(dict.fromkeys(named))
+
+
+def _side(subject: Subject, experiment: Experiment, registry: Registry, fields: Fields) -> Named:
+    base = Experiment(**fields, seed=experiment.seed, strategy=subject.strategy, execution="eager", jit=False)
+    if not isinstance(subject.strategy, str):
+        return side_of(subject.strategy, base, registry, Path())
+    return Named(subject.name, base)
+
+
+def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tuple[Ground, bool]:
+    """What the scenarios are made on, and whether the step computes a loss of its own."""
+    if subject.own is not None:
+        return own_ground(subject, experiment, registry), False
+    if experiment.loss is not None:
+        if not isinstance(experiment.loss, Component):
+            raise UsageError("A check takes one loss: name one.")
+        tasks = tasks_for(experiment.loss)
+    else:
+        tasks = TASKS
+    grounds = [Ground(task, subject.make) for task in tasks]
+    if len(tasks) == 1:
+        return grounds[0], False
+    first: UsageError | None = None
+    for number, ground in enumerate(grounds):
+        try:
+            if not agrees_with_keras(
+                _side(subject, experiment, registry, plain(ground)), registry, limit=_LIMIT
+            ):
+                continue
+        except UsageError as error:
+            first = first or error
+            continue
+        if number:
+            return ground, True
+        # Whether that is its own loss too shows with another one.
+        other = _side(subject, experiment, registry, plain(grounds[4]))
+        try:
+            return ground, not agrees_with_keras(other, registry, limit=_LIMIT)
+        except UsageError:
+            return ground, True
+    return grounds[0], False

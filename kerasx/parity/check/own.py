@@ -1,0 +1,118 @@
+"""Grounds of scenarios for a model that brings its own architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasx.assembly.assemble import load_dataset
+from kerasx.assembly.isolation import isolated
+from kerasx.assembly.model import build_model
+from kerasx.component import Component
+from kerasx.data.arrays import Arrays, map_arrays
+from kerasx.data.dataset import Dataset
+from kerasx.data.signature import Signature
+from kerasx.errors import UsageError
+from kerasx.experiment import Experiment
+from kerasx.parity.check.scenarios import Ground
+from kerasx.parity.check.subject import Subject
+from kerasx.parity.check.tasks import Task, tasks_for
+from kerasx.parity.sides import Named
+from kerasx.registry import Registry
+
+Rows = Callable[[int], tuple[Any, Any]]
+
+# Where a model leaves a size open.
+_SIZE = 6
+
+
+def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> Ground:
+    """What the scenarios of such a model are made on: its data and loss are named, or read off it.
+
+    Raises:
+        UsageError: The loss or the data has to be named; or the model's code raises.
+        PluginError: A plugin that was asked for fails.
+    """
+    own = Experiment(model=subject.own).model
+    with isolated(experiment.seed):
+        resolver = Named(subject.name, experiment).resolver(registry)
+        named_data = "dataset" in experiment.model_fields_set
+        dataset = load_dataset(experiment.dataset, resolver) if named_data else None
+        # Without data there is nothing for a builder to adapt to.
+        signature = Signature(None, None) if dataset is None else dataset.signature
+        model = build_model(own, signature, resolver)
+        loss = experiment.loss
+        if loss is None and not model.compiled:
+            raise UsageError(
+                f"`{subject.name}` builds a model that is not compiled: name the loss that it is for, as in"
+                " `--loss mean_squared_error`."
+            )
+        task = _task_of(_compiled_loss(model) if loss is None else loss, loss)
+        if dataset is not None:
+            return Ground(task, subject.make, subject.own, _rows_of(dataset, subject))
+        if not getattr(model, "inputs", None):
+            raise UsageError(
+                f"`{subject.name}` does not tell the shape of its inputs: name the data that it is for, as in"
+                " `--dataset mine.py:data` or `--dataset rows.npz`."
+            )
+        return Ground(task, subject.make, subject.own, _made_rows(model, task))
+
+
+def _compiled_loss(model: keras.Model) -> Component:
+    loss = model.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or type(loss).__name__
+    return Component(name=str(name))
+
+
+def _task_of(named: Any, loss: Any) -> Task:
+    if not isinstance(named, Component):
+        return Task("values", loss)
+    return replace(tasks_for(named)[0], loss=loss)
+
+
+def _rows_of(dataset: Dataset, subject: Subject) -> Callable[[int], tuple[Any, Any]]:
+    rows = dataset.train
+    if not isinstance(rows, Arrays):
+        raise UsageError(f"A check of `{subject.name}` needs data as arrays, and this is a pipeline.")
+
+    def some(number: int) -> tuple[Any, Any]:
+        chosen = np.arange(number) % rows.rows
+        return (
+            map_arrays(lambda leaf: leaf[chosen], rows.x),
+            map_arrays(lambda leaf: leaf[chosen], rows.y),
+        )
+
+    return some
+
+
+def _made_rows(model: keras.Model, task: Task) -> Callable[[int], tuple[Any, Any]]:
+    """Random rows of the shapes that a model has."""
+
+    def like(info: Any, number: int, rng: np.random.Generator) -> Any:
+        shape = (number, *(6 if size is None else size for size in info.shape[1:]))
+        if "int" in str(info.dtype):
+            return rng.integers(0, 4, shape).astype(info.dtype)
+        return rng.normal(size=shape).astype("float32")
+
+    def labels(info: Any, number: int, rng: np.random.Generator) -> Any:
+        shape = (number, *(6 if size is None else size for size in info.shape[1:]))
+        classes = shape[-1]
+        if task.form == "class numbers":
+            return rng.integers(0, classes, shape[:-1])
+        if task.form == "one-hot":
+            return np.eye(classes, dtype="float32")[rng.integers(0, classes, shape[:-1])]
+        if task.form == "yes or no":
+            return rng.integers(0, 2, shape).astype("float32")
+        return rng.normal(size=shape).astype("float32")
+
+    def some(number: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng(number)
+        structure = keras.tree.map_structure(lambda info: like(info, number, rng), model.input)
+        outputs = keras.tree.map_structure(lambda info: labels(info, number, rng), model.output)
+        return structure, outputs
+
+    return some

@@ -1,0 +1,312 @@
+"""The scenarios: small trainings, each of which wakes what others leave asleep.
+
+Each is one function that gives the fields of an experiment, in the order in which they are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from kerasx.parity.check.tasks import FEATURES, Task
+
+BATCH, FULL, SHORT = 8, 48, 44  # rows of a batch, of six whole batches, and of five and a half
+VALIDATION = 16
+
+Fields = dict[str, Any]
+
+
+class NotApplicableError(Exception):
+    """A scenario does not apply, and why."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What scenarios are made on.
+
+    Attributes:
+        task: Labels, outputs and loss.
+        make: Makes a model of inputs and outputs, of the class that is checked where it is one.
+        own: Makes the model that is checked, on whose own architecture scenarios have to be; None for any.
+        rows: Its rows `(x, y)`, given a number of them.
+    """
+
+    task: Task
+    make: Callable[[Any, Any], keras.Model]
+    own: Callable[[], keras.Model] | None = None
+    rows: Callable[[int], tuple[Any, Any]] | None = None
+
+    def model(self, hidden: Callable[[Any], Any], head: Callable[[Any], Any] | None = None) -> Any:
+        """A builder of a model with some hidden layers, or of the one that is checked.
+
+        Args:
+            hidden: Applies them.
+            head: Applies the output layers; the one that labels want where there is none.
+        """
+        if self.own is not None:
+            raise NotApplicableError("needs another architecture than the model's own")
+
+        def build() -> keras.Model:
+            inputs = keras.Input((FEATURES,), name="rows")
+            outputs = (head or self.task.head())(hidden(inputs))
+            return self.make(inputs, outputs)
+
+        return build
+
+    def plain_model(self) -> Any:
+        """A builder of the simplest one, or of the one that is checked."""
+        return self.own or self.model(_hidden)
+
+    def data(self, rows: int) -> tuple[Any, Any]:
+        """Rows `(x, y)` for the simplest model, or the one that is checked."""
+        if self.rows is not None:
+            return self.rows(rows)
+        rng = np.random.default_rng(rows)
+        return rng.normal(size=(rows, FEATURES)).astype("float32"), self.task.labels((rows,), rng)
+
+    def fields(self, **changed: Any) -> Fields:
+        """Those of the plain scenario, some of them changed."""
+        plain = {
+            "model": None,
+            "dataset": (self.data(FULL), self.data(VALIDATION)),
+            "loss": self.task.loss,
+            "metrics": (),
+            "optimizer": {"name": "sgd", "learning_rate": 0.05},
+            "epochs": 2,
+            "batch_size": BATCH,
+        } | changed
+        plain["model"] = plain["model"] or self.plain_model()
+        return {name: value for name, value in plain.items() if value is not None}
+
+
+def _hidden(x: Any) -> Any:
+    return layers.Dense(8, activation="tanh")(x)
+
+
+def plain(on: Ground) -> Fields:
+    """a dense model, whole batches, plain SGD: the loss, its gradient, what is reported"""
+    return on.fields()
+
+
+def short_last_batch(on: Ground) -> Fields:
+    """a last batch with fewer rows: divisors, and means over batches"""
+    return on.fields(dataset=(on.data(SHORT), on.data(VALIDATION + 4)))
+
+
+def dropout_and_batch_normalization(on: Ground) -> Fields:
+    """layers that ask whether they are trained, and keep state or random streams"""
+
+    def hidden(x: Any) -> Any:
+        x = layers.BatchNormalization(momentum=0.8)(layers.Dense(8)(x))
+        return layers.Dropout(0.4, seed=1)(layers.Activation("relu")(x))
+
+    return on.fields(model=on.model(hidden))
+
+
+def regularizers_and_add_loss(on: Ground) -> Fields:
+    """losses that layers add to the model's"""
+
+    def hidden(x: Any) -> Any:
+        x = layers.Dense(8, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.05))(x)
+        return layers.ActivityRegularization(l2=0.03)(x)
+
+    return on.fields(model=on.model(hidden))
+
+
+def sample_weights(on: Ground) -> Fields:
+    """weights of rows that are not 1"""
+    return on.fields(dataset=tuple(_weighted(on.data(rows)) for rows in (FULL, VALIDATION)))
+
+
+def class_weights(on: Ground) -> Fields:
+    """weights of rows by their class"""
+    if not on.task.is_of_classes:
+        raise NotApplicableError("class weights go by class numbers")
+    return on.fields(class_weight={0: 3.0, 1: 0.5})
+
+
+def masks(on: Ground) -> Fields:
+    """padding, which a mask leaves out"""
+    if on.own is not None:
+        raise NotApplicableError("needs another architecture than the model's own")
+    steps, words = 6, 12
+
+    def build() -> keras.Model:
+        inputs = keras.Input((steps,), dtype="int32", name="words")
+        embedded = layers.Embedding(words, 6, mask_zero=True)(inputs)
+        return on.make(inputs, on.task.head()(embedded))
+
+    def rows(number: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng(number)
+        x = rng.integers(1, words, (number, steps))
+        x[np.arange(steps)[None] >= rng.integers(1, steps + 1, (number, 1))] = 0
+        return x.astype("int32"), on.task.labels((number, steps), rng)
+
+    return on.fields(model=build, dataset=(rows(FULL), rows(VALIDATION)))
+
+
+def several_outputs(on: Ground) -> Fields:
+    """two outputs whose losses have weights"""
+
+    def heads(x: Any) -> Any:
+        return {"first": on.task.head(name="first")(x), "second": on.task.head(name="second")(x)}
+
+    def rows(number: int) -> tuple[Any, Any]:
+        x, y = on.data(number)
+        return x, {"first": y, "second": on.task.labels((number,), np.random.default_rng(number + 1))}
+
+    return on.fields(
+        model=on.model(_hidden, heads),
+        dataset=(rows(FULL), rows(VALIDATION)),
+        loss={"first": on.task.loss, "second": on.task.loss},
+        loss_weights={"first": 1.0, "second": 0.3},
+    )
+
+
+def column_labels(on: Ground) -> Fields:
+    """labels `[batch]` for outputs `[batch, 1]`, or `[batch, 1]` for class numbers: shapes that broadcast"""
+    if on.own is not None:
+        raise NotApplicableError("the labels are the model's own")
+    if on.task.is_of_classes:
+        return on.fields(dataset=tuple((x, y[:, None]) for x, y in map(on.data, (FULL, VALIDATION))))
+    if on.task.form == "one-hot":
+        raise NotApplicableError("one-hot labels have one column for each class")
+    dataset = tuple((x, y[:, 0]) for x, y in map(on.data, (FULL, VALIDATION)))
+    return on.fields(model=on.model(_hidden, lambda x: on.task.head(1)(x)), dataset=dataset)
+
+
+def one_hot_labels(on: Ground) -> Fields:
+    """one-hot labels in place of class numbers"""
+    if on.own is not None or not on.task.is_of_classes:
+        raise NotApplicableError("the loss is not one of class numbers")
+    task = Task("one-hot", {"name": "categorical_crossentropy", "from_logits": True})
+    x, validation = on.data(FULL)[0], on.data(VALIDATION)[0]
+    labels = [task.labels((len(rows),), np.random.default_rng(len(rows))) for rows in (x, validation)]
+    return on.fields(
+        model=on.model(_hidden, lambda x: task.head()(x)),
+        dataset=((x, labels[0]), (validation, labels[1])),
+        loss=task.loss,
+    )
+
+
+def mixed_precision(on: Ground) -> Fields:
+    """float16 with a scaled loss"""
+    return on.fields(precision="mixed_float16")
+
+
+def clipping(on: Ground) -> Fields:
+    """an optimizer that clips gradients"""
+    return on.fields(optimizer={"name": "sgd", "learning_rate": 0.05, "global_clipnorm": 0.05})
+
+
+def decay_and_constraints(on: Ground) -> Fields:
+    """weight decay, and weights that are kept within a norm"""
+
+    def hidden(x: Any) -> Any:
+        return layers.Dense(8, activation="tanh", kernel_constraint=keras.constraints.MaxNorm(0.5))(x)
+
+    return on.fields(
+        model=None if on.own is not None else on.model(hidden),
+        optimizer={"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
+    )
+
+
+def averaged_weights(on: Ground) -> Fields:
+    """a moving average of weights, copied into the model when training ends"""
+    optimizer = {"name": "sgd", "learning_rate": 0.05, "use_ema": True, "ema_momentum": 0.8}
+    return on.fields(optimizer=optimizer)
+
+
+def schedule_and_momentum(on: Ground) -> Fields:
+    """a learning rate that falls with each update, and momentum"""
+    schedule = {"name": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 1, "decay_rate": 0.7}
+    return on.fields(optimizer={"name": "sgd", "momentum": 0.9}, learning_rate=schedule)
+
+
+def accumulation(on: Ground) -> Fields:
+    """an optimizer that updates with every second step"""
+    optimizer = {"name": "sgd", "learning_rate": 0.05, "gradient_accumulation_steps": 2}
+    return on.fields(optimizer=optimizer)
+
+
+def frozen_layers(on: Ground) -> Fields:
+    """a layer that is not trained"""
+
+    def build() -> keras.Model:
+        model: keras.Model = on.plain_model()()
+        if on.own is not None:
+            with_weights = [layer for layer in model.layers if layer.trainable_variables]
+            if len(with_weights) < 2:
+                raise NotApplicableError("the model has no two layers with weights")
+            with_weights[0].trainable = False
+        else:
+            model.layers[1].trainable = False
+        return model
+
+    if on.own is not None:
+        build()  # whether it can be done
+    return on.fields(model=build)
+
+
+def metrics_over_two_epochs(on: Ground) -> Fields:
+    """a metric that is compiled in, and what is reported of it and of the loss, epoch by epoch"""
+    metrics = () if on.own is not None else ({"name": "MeanSquaredError", "dtype": "float32"},)
+    if on.task.is_of_classes:
+        metrics = ({"name": "SparseCategoricalAccuracy"},)
+    return on.fields(metrics=metrics, dataset=(on.data(SHORT), on.data(VALIDATION + 4)))
+
+
+def validation(on: Ground) -> Fields:
+    """validation with layers that ask whether they are trained, weights of rows, and a short last batch"""
+    model = None
+
+    def hidden(x: Any) -> Any:
+        return layers.Dropout(0.4, seed=1)(layers.BatchNormalization(momentum=0.8)(layers.Dense(8)(x)))
+
+    if on.own is None:
+        model = on.model(hidden)
+    return on.fields(model=model, dataset=(on.data(FULL), _weighted(on.data(VALIDATION + 4))))
+
+
+def _weighted(rows: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+    x, y = rows
+    count = len(keras.tree.flatten(x)[0])
+    return x, y, np.random.default_rng(7).uniform(0.2, 3.0, count).astype("float32")
+
+
+SCENARIOS: tuple[Callable[[Ground], Fields], ...] = (
+    plain,
+    short_last_batch,
+    dropout_and_batch_normalization,
+    regularizers_and_add_loss,
+    sample_weights,
+    class_weights,
+    masks,
+    several_outputs,
+    column_labels,
+    one_hot_labels,
+    mixed_precision,
+    clipping,
+    decay_and_constraints,
+    averaged_weights,
+    schedule_and_momentum,
+    accumulation,
+    frozen_layers,
+    metrics_over_two_epochs,
+    validation,
+)
+
+
+def name_of(scenario: Callable[[Ground], Fields]) -> str:
+    """What a scenario is called."""
+    return scenario.__name__.replace("_", "-")
+
+
+def wakes(scenario: Callable[[Ground], Fields]) -> str:
+    """What a scenario is for, in one line."""
+    return (scenario.__doc__ or "").strip()
