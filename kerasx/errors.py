@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class KerasxError(Exception):
@@ -16,13 +16,15 @@ class KerasxError(Exception):
     Attributes:
         exit_code: What the command line exits with.
         details: A longer text (a plugin's traceback, say) that is shown only when asked for.
+        lines: Those of the user's own code that led to it, each as `file, line N, in function: code`.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, details: str | None = None) -> None:
+    def __init__(self, message: str, *, details: str | None = None, lines: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.details = details
+        self.lines = tuple(lines)
 
 
 class UsageError(KerasxError):

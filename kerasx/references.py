@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -196,6 +197,12 @@ def import_string(text: str) -> object:
     return value
 
 
+def own_lines(frames: Iterable[traceback.FrameSummary]) -> list[str]:
+    """The lines of a traceback's frames, where there is more than one: the message has the last."""
+    lines = [f"{frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}" for frame in frames]
+    return lines if len(lines) > 1 else []
+
+
 def user_code_error(doing: str, error: BaseException) -> UsageError:
     """A `UsageError` that says where a user's own code raised, with the traceback as details."""
     frames = [
@@ -212,4 +219,5 @@ def user_code_error(doing: str, error: BaseException) -> UsageError:
     return UsageError(
         f"{doing[:1].upper()}{doing[1:]} failed: {one_line(error)}{place}",
         details="".join(traceback.format_exception(error)),
+        lines=own_lines(frames),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kerasx.assembly.resolve import Resolver
 from kerasx.errors import KerasxError, PluginError, UsageError, one_line
+from kerasx.references import own_lines
 from kerasx.registry import Registration
 
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
@@ -38,7 +39,8 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
             details=details,
         )
     plugins = {folder: each for each in resolver.registrations if (folder := _folder(each)) is not None}
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
         file = Path(frame.filename)
         for folder, registration in plugins.items():
             if file.is_relative_to(folder):
@@ -52,9 +54,18 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
             continue
         if file.is_relative_to(_CORE):
             break
-        if file.is_absolute() and not any(file.is_relative_to(library) for library in _LIBRARIES):
-            return UsageError(f"{what}: {one_line(error)} ({file}, line {frame.lineno})", details=details)
+        if _is_own(file):
+            return UsageError(
+                f"{what}: {one_line(error)} ({file}, line {frame.lineno})",
+                details=details,
+                lines=own_lines(each for each in frames if _is_own(Path(each.filename))),
+            )
     return UsageError(f"{what}: {one_line(error)}", details=details)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is a user's."""
+    return file.is_absolute() and not any(file.is_relative_to(folder) for folder in (*_LIBRARIES, _CORE))
 
 
 def is_of_library(error: BaseException | None) -> bool:

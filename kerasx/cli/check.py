@@ -61,8 +61,12 @@ def _show(result: Any) -> None:
 
     out = console()
     shown = table("scenario", "verdict", "causes", "wakes")
+    plain = result.scenarios[0]
     for each in result.scenarios:
-        shown.add_row(each.name, each.verdict, ", ".join(each.causes), each.said or each.wakes)
+        # What shows everywhere is said once.
+        new = [cause for cause in each.causes if each is plain or cause not in plain.causes]
+        as_plain = ["as plain"] if each is not plain and len(new) < len(each.causes) else []
+        shown.add_row(each.name, each.verdict, ", ".join([*new, *as_plain]), each.said or each.wakes)
     out.print(shown)
     failed = sum(not each.passed for each in result.scenarios)
     tried = sum(each.verdict != "not applicable" for each in result.scenarios)

@@ -62,6 +62,8 @@ def _show(error: KerasxError, debug: bool) -> None:
 
         typer.echo(error.details or "".join(traceback.format_exception(error)), err=True)
     typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {error}", err=True)
+    for line in error.lines:
+        typer.echo(f"    {line}", err=True)
     if not debug and error.details:
         typer.echo("(--debug shows the traceback.)", err=True)
 

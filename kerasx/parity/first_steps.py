@@ -26,7 +26,8 @@ from kerasx.data.sample import sample
 from kerasx.errors import KerasxError
 from kerasx.parity.noise import Disturbance
 from kerasx.parity.recorder import StepRecorder
-from kerasx.parity.records import StepTrace, Trace
+from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
+from kerasx.parity.reference.own_metrics import own_metrics
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state
@@ -171,6 +172,7 @@ def _about(assembly: Assembly) -> dict[str, Any]:
         "execution": assembly.task.execution.described,
         "seed": experiment.seed,
         "experiment": experiment.to_plain(),
+        OWN_METRICS: list(own_metrics(assembly.task.model)),
     }
 
 

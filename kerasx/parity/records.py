@@ -90,6 +90,10 @@ class StepTrace:
         self.records[name] = Record(stage, kept, role, unit)
 
 
+# What a trace is about: names of metrics that a model's own step measures beside Keras's.
+OWN_METRICS = "own metrics"
+
+
 @dataclass
 class Trace:
     """The first steps of one training.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from kerasx.parity.check.scenarios import (
     Ground,
     NotApplicableError,
     name_of,
+    one_hot_labels,
     plain,
     several_outputs,
     wakes,
@@ -26,7 +29,7 @@ from kerasx.parity.check.scenarios import (
 from kerasx.parity.check.subject import Subject, subject_of
 from kerasx.parity.check.tasks import TASKS, tasks_for
 from kerasx.parity.explain.catalogue import CAUSES
-from kerasx.parity.explain.explain import agrees_with_keras, held_against_keras
+from kerasx.parity.explain.explain import held_against_keras, trains_like_keras
 from kerasx.parity.explain.search import Deviations
 from kerasx.parity.records import STAGES
 from kerasx.parity.sides import Named, side_of
@@ -65,14 +68,25 @@ def check(
     if subject.own is None and "model" in experiment.model_fields_set:
         subject = replace(subject, own=experiment.model)
     expected = _expected((*expect, *subject.expects), subject)
-    leaving = [each for each in expected if each in STAGES]
+    with warnings.catch_warnings():
+        # Of deprecated names and of gradients that there are none of: the findings tell of them, once.
+        warnings.simplefilter("ignore")
+        return _checked(subject, experiment, registry, expected, told)
+
+
+def _checked(
+    subject: Subject, experiment: Experiment, registry: Registry, expected: Sequence[str], told: Told
+) -> Check:
     told(f"looking what {subject.name} takes")
+    leaving = [each for each in expected if each in STAGES]
     ground, computes_own = _ground(subject, experiment, registry)
     known: list[Deviations] = []
     results = []
     for scenario in SCENARIOS:
         told(f"{name_of(scenario)}: {wakes(scenario)}")
         try:
+            if computes_own and scenario in (several_outputs, one_hot_labels):
+                raise NotApplicableError("it computes one loss by itself")
             side = _side(subject, experiment, registry, scenario(ground))
             held = held_against_keras(
                 side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
@@ -83,10 +97,7 @@ def check(
         except UsageError as error:
             if scenario is plain:
                 raise
-            tolerates = computes_own and scenario is several_outputs
-            verdict = "not applicable" if tolerates else "failed"
-            said = f"the step computes one loss by itself: {error}" if tolerates else str(error)
-            results.append(Checked(name_of(scenario), wakes(scenario), verdict, said=said))
+            results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
         explanation = held.explanation
         causes = (*explanation.causes, *(("unknown",) if explanation.unexplained else ()))
@@ -109,6 +120,15 @@ def check(
         idioms_in(subject.value),
         tuple(notes),
     )
+
+
+def _raised(error: UsageError) -> str:
+    """What a step raised, in one line that is not too long, with its place."""
+    text = str(error).partition(" failed: ")[2] or str(error)
+    place = re.search(r" \([^()]+, line \d+\)$", text)
+    where = "" if place is None else place[0]
+    what = text.removesuffix(where)
+    return f"it raises {what if len(what) < 120 else what[:117] + '...'}{where}"
 
 
 def _expected(named: Collection[str], subject: Subject) -> tuple[str, ...]:
@@ -145,7 +165,7 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
     first: UsageError | None = None
     for number, ground in enumerate(grounds):
         try:
-            if not agrees_with_keras(
+            if not trains_like_keras(
                 _side(subject, experiment, registry, plain(ground)), registry, limit=_LIMIT
             ):
                 continue
@@ -157,7 +177,7 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
         # Whether that is its own loss too shows with another one.
         other = _side(subject, experiment, registry, plain(grounds[4]))
         try:
-            return ground, not agrees_with_keras(other, registry, limit=_LIMIT)
+            return ground, not trains_like_keras(other, registry, limit=_LIMIT)
         except UsageError:
             return ground, True
     return grounds[0], False

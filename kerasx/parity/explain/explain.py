@@ -16,6 +16,7 @@ from kerasx.parity.explain.target import SECONDS, Target, apart_from, observe
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
+from kerasx.parity.records import OWN_METRICS
 from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of
 from kerasx.parity.sides import Named, measured_alike
 from kerasx.parity.verdict import affected
@@ -62,10 +63,10 @@ def explain(
     if a is not None:
         a, b = measured_alike([a, b], registry)
     told(f"tracing {b.name}")
-    target = observe(b, registry)
+    target = apart_from(observe(b, registry))
     if a is not None:
         told(f"tracing {a.name}")
-        other = observe(a, registry)
+        other = apart_from(observe(a, registry))
     base = b if a is None or a.trace is not None else a
     notes: list[str] = []
     try:
@@ -144,9 +145,12 @@ def held_against_keras(
         return Held(told, explained.found[0].deviations if explained.found else ())
 
 
-def agrees_with_keras(side: Named, registry: Registry, *, limit: float = SECONDS) -> bool:
-    """Whether the first steps of a training are Keras's, within rounding; arguments and errors as above."""
-    target = observe(side, registry, seconds=limit)
+def trains_like_keras(side: Named, registry: Registry, *, limit: float = SECONDS) -> bool:
+    """Whether the first steps of a training are Keras's, within rounding, whatever is reported of them.
+
+    Arguments and errors are those of `held_against_keras`.
+    """
+    target = apart_from(observe(side, registry, seconds=limit), ("report",))
     with bench_of(side, registry) as bench:
         return _is_plain(bench, target)
 
@@ -227,6 +231,11 @@ def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
     by_causes: dict[tuple[str, ...], Outcome] = {}
     for each in found:
         by_causes.setdefault(tuple(sorted({one.cause for one in each.deviations})), each)
+    for causes in list(by_causes):
+        # Whoever returns other names than the trackers' has no epoch's values of any.
+        instead = tuple(sorted({*causes} - {"metric-missing"} | {"loss-report-last-batch"}))
+        if "metric-missing" in causes and instead in by_causes:
+            del by_causes[causes]
     least = min(len(causes) for causes in by_causes)
     return [each for causes, each in by_causes.items() if len(causes) == least]
 
@@ -239,6 +248,9 @@ def _checked(bench: Bench, side: Named, registry: Registry) -> str:
     except UsageError as error:
         return f"The reference was not held against `fit`, which cannot train this experiment: {error}"
     trace, _ = bench.trace(states=steps.states, like=steps)
+    if steps.trace.about[OWN_METRICS]:
+        # Keras reports what the model's own property `metrics` has, which its own step does not update.
+        steps = apart_from(Target("Keras", steps, lambda disturbance: steps.trace), ("report",)).steps
     version = f"Keras {keras.__version__}"
     if not differences(trace, steps.trace):
         return f"The reference equals `fit` on {version}, bit by bit."

@@ -20,6 +20,7 @@ from kerasx.parity.reference.of_report import (
     LossDiscarded,
     LossMoving,
     LossUnweighted,
+    MetricMissing,
     OtherLossReported,
     Reported,
     ResetEachStep,
@@ -54,7 +55,8 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     if here.first.kind == "epoch":
         yield from _of_epoch(search, here)
         return
-    yield [(*before, each) for each in _names(here, search, scope)]
+    named = [*_names(here, search, scope), *_missing(here, search, scope, "returned")]
+    yield [(*before, each) for each in named]
     differing = {
         re.sub(r"^(returned|reported|epoch's) (val_)?", "", each.quantity)
         for each in here.here
@@ -107,8 +109,16 @@ def _names(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
     return found
 
 
-def _returned(step: StepTrace) -> set[str]:
-    names = text(step, "returned names")
+def _missing(here: Outcome, search: Search, scope: Scope, quantity: str) -> list[Deviation]:
+    """Metrics of the model that the side does not measure, and so does not return, or report of an epoch."""
+    steps = (here.step, search.target.records[here.progress[0]])
+    own, other = (_returned(step, quantity) for step in steps)
+    left_out = tuple(sorted(own - other - {"loss"}))
+    return [MetricMissing(scope=scope, names=left_out)] if other < own and left_out else []
+
+
+def _returned(step: StepTrace, quantity: str = "returned") -> set[str]:
+    names = text(step, f"{quantity} names")
     return {name.removeprefix("val_") for name in names.split(", ")} if names else set()
 
 
@@ -125,7 +135,10 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope, returned=False),
         LossUnweighted(scope=scope),
     ]
-    kinds: tuple[Reported, ...] = ("mean-output", "without-extras")
+    added = [value[1] for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
+    kinds: tuple[Reported, ...] = ("mean-output",)
+    if any(float(each) for each in added):
+        kinds = (*kinds, "without-extras")
     found += [
         OtherLossReported(scope=scope, what=what, weighted=weighted)
         for what, weighted in itertools.product(kinds, (True, False))
@@ -216,6 +229,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         if each.stage == "report" and not each.quantity.endswith(" names")
     }
     of_training = {name for name in differing if not name.startswith("val_")}
+    yield [(*before, each) for each in _missing(here, search, "training", "epoch's")]
     if of_training:
         alike = tuple(sorted(of_training))
         found: list[Deviation] = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from kerasx.parity.explain.limit import limited
 from kerasx.parity.first_steps import Steps, take_steps
 from kerasx.parity.judge import Envelope, differences
 from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.records import Array, Reduced, StepTrace, Trace
+from kerasx.parity.records import OWN_METRICS, Array, Record, Reduced, StepTrace, Trace
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
 from kerasx.parity.storage import load_trace
@@ -23,6 +24,7 @@ from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
 
 SECONDS = 120.0  # for the first steps of one side
+_REPORTED = re.compile(r"(returned|reported|epoch's) (val_)?")
 _REPETITIONS = 3  # once undisturbed, then with weights moved by one unit in their last place
 
 
@@ -72,22 +74,33 @@ class Target:
         return self.steps.states[number] if number < len(self.steps.states) else None
 
 
-def apart_from(target: Target, stages: Collection[str]) -> Target:
-    """A side without what it does at some stages, in which it is meant to differ."""
-    if not stages:
+def apart_from(target: Target, stages: Collection[str] = ()) -> Target:
+    """A side without what it does at some stages, and without what it measures beside Keras's metrics."""
+    own = target.steps.trace.about.get(OWN_METRICS, ())
+    if not stages and not own:
         return target
 
     def rest(trace: Trace) -> Trace:
-        steps = [
-            replace(
-                step, records={name: each for name, each in step.records.items() if each.stage not in stages}
-            )
-            for step in trace.steps
-        ]
+        steps = []
+        for step in trace.steps:
+            records = {name: each for name, each in step.records.items() if each.stage not in stages}
+            steps.append(replace(step, records=dict(_without(own, records))))
         return replace(trace, steps=steps)
 
     steps = replace(target.steps, trace=rest(target.steps.trace))
     return Target(target.name, steps, lambda disturbance: rest(target.repeat(disturbance)))
+
+
+def _without(own: Collection[str], records: Mapping[str, Record]) -> Iterator[tuple[str, Record]]:
+    """The records, but for what is reported under some names."""
+    for quantity, record in records.items():
+        reported = _REPORTED.match(quantity)
+        name = quantity[reported.end() :] if reported else ""
+        if name == "names" and isinstance(record.value, str):
+            kept = (each for each in record.value.split(", ") if each.removeprefix("val_") not in own)
+            yield quantity, replace(record, value=", ".join(kept))
+        elif name not in own:
+            yield quantity, record
 
 
 class _Saved(Target):
@@ -136,7 +149,11 @@ def observe(side: Named, registry: Registry, *, seconds: float = SECONDS) -> Tar
             by_updates=by_updates,
         ).trace
 
-    return Target(side.name, first, repeat)
+    target = Target(side.name, first, repeat)
+    if side.experiment.model.is_object:
+        # Before the reference is run with the very model.
+        _ = target.noise, target.unsteady
+    return target
 
 
 def _steps_twice(steps: Steps) -> bool:

@@ -133,6 +133,11 @@ def _last(each: of_report.LastLogs, criterion: str) -> str:
     return " and ".join(parts) + ", so that Keras reports the last batch's values"
 
 
+def _missing(each: of_report.MetricMissing, criterion: str) -> str:
+    names = ", ".join(f"`{name}`" for name in each.names)
+    return f"does not measure {names}, with which the model was compiled"
+
+
 def _clips(each: of_gradient.OptimizerClip) -> str:
     limits = {name: getattr(each, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
     return ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit) or "not at all"
@@ -155,6 +160,7 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_loss.OtherCriterion: _criterion,
     of_metrics.Measured: _measured,
     of_report.LastLogs: _last,
+    of_report.MetricMissing: _missing,
     of_update.OptimizerSettings: _settings,
     of_update.LearningRates: _rates,
     of_loss.OutputWeight: lambda each, _: f"weighs the loss of the output `{each.output}` by {each.weight:g}",

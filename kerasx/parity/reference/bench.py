@@ -24,6 +24,7 @@ from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.of_metrics import all_metrics
+from kerasx.parity.reference.own_metrics import without_own_metrics
 from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
@@ -249,7 +250,7 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
     with isolated(experiment.seed, experiment.precision):
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust, measures=side.measures)
         try:
-            with as_it_was(assembly):
+            with as_it_was(assembly), without_own_metrics(assembly.task.model):
                 yield Bench(assembly, numbers)
         finally:
             assembly.put_execution_back()

@@ -58,6 +58,26 @@ class LastLogs(OfReport):
         return kept
 
 
+class MetricMissing(OfReport):
+    """A metric that the model was compiled with is not measured.
+
+    Attributes:
+        names: Of such metrics.
+    """
+
+    cause: ClassVar[str] = "metric-missing"
+    kind: Literal["metric-missing"] = "metric-missing"
+    names: tuple[str, ...]
+
+    def logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """Without them."""
+        return {name: value for name, value in logs.items() if name not in self.names}
+
+    def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """The epoch's, without them."""
+        return self.logs(dict(at.model.get_metrics_result()), at)
+
+
 class LossDiscarded(OfReport):
     """The batch's own loss is returned under the tracker's name, and the tracker is not updated.
 
