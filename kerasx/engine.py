@@ -188,6 +188,7 @@ class Engine:
         *,
         experiment: Experiment | None = None,
         expect: Sequence[str] = (),
+        scenarios: Sequence[str] = (),
         told: Callable[[str], None] = lambda text: None,
         **values: Any,
     ) -> Check:
@@ -200,6 +201,7 @@ class Engine:
                 by itself, and for a model with an architecture of its own its data.
             expect: Ids of causes, or stages, in which it is meant to differ; so does its attribute
                 `kerasx_expect`. It is held to the rest.
+            scenarios: Names of scenarios to try, as `kerasx check` prints them; none for all.
             told: Told what is being done.
             **values: Fields of the experiment to replace.
 
@@ -214,7 +216,7 @@ class Engine:
         start_tensorflow()
         from kerasx.parity.check.check import check
 
-        return check(target, base, self.registry, expect=expect, told=told)
+        return check(target, base, self.registry, expect=expect, scenarios=scenarios, told=told)
 
     def trace(
         self,

@@ -33,6 +33,10 @@ def check(
             show_default=False,
         ),
     ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option("--scenario", help="Try this one alone; repeatable.", show_default=False),
+    ] = None,
     runs: Runs = "runs",
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
@@ -45,7 +49,9 @@ def check(
 
     told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
     expected = [each.strip() for each in (expect or "").split(",") if each.strip()]
-    result = Engine(runs=runs).check(target, experiment=experiment, expect=expected, told=told)
+    result = Engine(runs=runs).check(
+        target, experiment=experiment, expect=expected, scenarios=scenario or [], told=told
+    )
     if json:
         print_json(result.to_dict())
     else:

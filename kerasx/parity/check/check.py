@@ -12,14 +12,13 @@ from typing import Any
 from kerasx.component import Component
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
-from kerasx.parity.check.idioms import idioms_in
 from kerasx.parity.check.own import own_ground
 from kerasx.parity.check.result import Check, Checked
 from kerasx.parity.check.scenarios import (
     SCENARIOS,
-    Fields,
     Ground,
     NotApplicableError,
+    Scenario,
     name_of,
     one_hot_labels,
     plain,
@@ -27,7 +26,7 @@ from kerasx.parity.check.scenarios import (
     wakes,
 )
 from kerasx.parity.check.subject import Subject, subject_of
-from kerasx.parity.check.tasks import TASKS, tasks_for
+from kerasx.parity.check.tasks import OTHER, TASKS, tasks_for
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.explain import held_against_keras, trains_like_keras
 from kerasx.parity.explain.search import Deviations
@@ -47,6 +46,7 @@ def check(
     registry: Registry,
     *,
     expect: Sequence[str] = (),
+    scenarios: Sequence[str] = (),
     told: Told = lambda text: None,
 ) -> Check:
     """Hold a step against `fit` in every scenario that applies.
@@ -58,10 +58,12 @@ def check(
             architecture of its own its data too.
         registry: The engine's plugins.
         expect: Ids of causes, or stages, in which it is meant to differ, beside those that it declares.
+        scenarios: Names of those to try; none for all.
         told: Told what is being done.
 
     Raises:
-        UsageError: The target is nothing that can be checked, or its code raises on the plainest scenario.
+        UsageError: The target is nothing that can be checked, a name is unknown, or its code raises on the
+            plainest scenario.
         PluginError: A plugin that was asked for fails.
     """
     subject = subject_of(target, registry)
@@ -71,18 +73,23 @@ def check(
     with warnings.catch_warnings():
         # Of deprecated names and of gradients that there are none of: the findings tell of them, once.
         warnings.simplefilter("ignore")
-        return _checked(subject, experiment, registry, expected, told)
+        return _checked(subject, experiment, registry, expected, _named(scenarios), told)
 
 
 def _checked(
-    subject: Subject, experiment: Experiment, registry: Registry, expected: Sequence[str], told: Told
+    subject: Subject,
+    experiment: Experiment,
+    registry: Registry,
+    expected: Sequence[str],
+    scenarios: Sequence[Scenario],
+    told: Told,
 ) -> Check:
     told(f"looking what {subject.name} takes")
     leaving = [each for each in expected if each in STAGES]
     ground, computes_own = _ground(subject, experiment, registry)
     known: list[Deviations] = []
     results = []
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         told(f"{name_of(scenario)}: {wakes(scenario)}")
         try:
             if computes_own and scenario in (several_outputs, one_hot_labels):
@@ -95,7 +102,7 @@ def _checked(
             results.append(Checked(name_of(scenario), wakes(scenario), "not applicable", said=str(error)))
             continue
         except UsageError as error:
-            if scenario is plain:
+            if scenario is scenarios[0]:
                 raise
             results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
@@ -117,9 +124,17 @@ def _checked(
         subject.kind,
         ground.task.described,
         tuple(results),
-        idioms_in(subject.value),
+        subject.idioms,
         tuple(notes),
     )
+
+
+def _named(names: Sequence[str]) -> list[Scenario]:
+    known = {name_of(each): each for each in SCENARIOS}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"There is no scenario `{name}`. {suggestion(name, known, what='scenarios')}")
+    return [each for name, each in known.items() if not names or name in names]
 
 
 def _raised(error: UsageError) -> str:
@@ -142,7 +157,7 @@ def _expected(named: Collection[str], subject: Subject) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _side(subject: Subject, experiment: Experiment, registry: Registry, fields: Fields) -> Named:
+def _side(subject: Subject, experiment: Experiment, registry: Registry, fields: dict[str, Any]) -> Named:
     base = Experiment(**fields, seed=experiment.seed, strategy=subject.strategy, execution="eager", jit=False)
     if not isinstance(subject.strategy, str):
         return side_of(subject.strategy, base, registry, Path())
@@ -175,7 +190,7 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
         if number:
             return ground, True
         # Whether that is its own loss too shows with another one.
-        other = _side(subject, experiment, registry, plain(grounds[4]))
+        other = _side(subject, experiment, registry, plain(Ground(OTHER, subject.make)))
         try:
             return ground, not trains_like_keras(other, registry, limit=_LIMIT)
         except UsageError:

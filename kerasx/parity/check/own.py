@@ -111,8 +111,13 @@ def _made_rows(model: keras.Model, task: Task) -> Callable[[int], tuple[Any, Any
 
     def some(number: int) -> tuple[Any, Any]:
         rng = np.random.default_rng(number)
-        structure = keras.tree.map_structure(lambda info: like(info, number, rng), model.input)
-        outputs = keras.tree.map_structure(lambda info: labels(info, number, rng), model.output)
+        structure = _as_one([like(info, number, rng) for info in model.inputs])
+        outputs = _as_one([labels(info, number, rng) for info in model.outputs])
         return structure, outputs
 
     return some
+
+
+def _as_one(parts: list[Any]) -> Any:
+    """What a model of one input takes, or of several in their order."""
+    return parts[0] if len(parts) == 1 else parts

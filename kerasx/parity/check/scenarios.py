@@ -84,6 +84,9 @@ class Ground:
         return {name: value for name, value in plain.items() if value is not None}
 
 
+Scenario = Callable[[Ground], Fields]
+
+
 def _hidden(x: Any) -> Any:
     return layers.Dense(8, activation="tanh")(x)
 
@@ -279,7 +282,7 @@ def _weighted(rows: tuple[Any, Any]) -> tuple[Any, Any, Any]:
     return x, y, np.random.default_rng(7).uniform(0.2, 3.0, count).astype("float32")
 
 
-SCENARIOS: tuple[Callable[[Ground], Fields], ...] = (
+SCENARIOS: tuple[Scenario, ...] = (
     plain,
     short_last_batch,
     dropout_and_batch_normalization,
@@ -302,11 +305,11 @@ SCENARIOS: tuple[Callable[[Ground], Fields], ...] = (
 )
 
 
-def name_of(scenario: Callable[[Ground], Fields]) -> str:
+def name_of(scenario: Scenario) -> str:
     """What a scenario is called."""
-    return scenario.__name__.replace("_", "-")
+    return str(getattr(scenario, "__name__", scenario)).replace("_", "-")
 
 
-def wakes(scenario: Callable[[Ground], Fields]) -> str:
+def wakes(scenario: Scenario) -> str:
     """What a scenario is for, in one line."""
     return (scenario.__doc__ or "").strip()

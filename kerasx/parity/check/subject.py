@@ -11,6 +11,7 @@ import keras
 
 from kerasx.assembly.isolation import isolated
 from kerasx.errors import UsageError, suggestion
+from kerasx.parity.check.idioms import Idiom, idioms_in
 from kerasx.references import References, is_reference
 from kerasx.registry import Registry
 from kerasx.training.steps import kind_of_function
@@ -27,20 +28,20 @@ class Subject:
     Attributes:
         name: As the user wrote it.
         kind: `strategy`, `step`, `loop`, `model class`, or `model` for one with an architecture of its own.
-        value: The function, class or object.
         strategy: What trains, as an experiment takes it.
         make: Makes a model of inputs and outputs.
         own: The model, as an experiment takes it; None where any will do.
         expects: In what it says it is meant to differ.
+        idioms: Those of Keras 2 in its source.
     """
 
     name: str
     kind: str
-    value: Any
     strategy: Any
     make: Callable[[Any, Any], keras.Model]
     own: Any = None
     expects: tuple[str, ...] = ()
+    idioms: tuple[Idiom, ...] = ()
 
 
 def subject_of(target: Any, registry: Registry) -> Subject:
@@ -53,7 +54,7 @@ def subject_of(target: Any, registry: Registry) -> Subject:
     if not isinstance(target, str):
         return _subject(getattr(target, "__name__", type(target).__name__), target, target)
     if (found := registry.find("strategy", target)) is not None:
-        return Subject(target, "strategy", registry.load(found), target, keras.Model)
+        return Subject(target, "strategy", target, keras.Model, idioms=idioms_in(registry.load(found)))
     if not is_reference(target):
         names = [each.spec.name for each in registry.registrations("strategy")]
         raise UsageError(
@@ -65,30 +66,32 @@ def subject_of(target: Any, registry: Registry) -> Subject:
 
 
 def _subject(name: str, target: Any, value: Any) -> Subject:
+    # Here, while its module is known: see `assembly.isolation`.
+    idioms = idioms_in(value)
     said = getattr(value, EXPECTS, ())
     expects = (said,) if isinstance(said, str) else tuple(said)
     if isinstance(value, type) and issubclass(value, keras.Model):
         if _brings_call(value):
-            return Subject(name, "model", value, "custom-step", keras.Model, target, expects)
+            return Subject(name, "model", "custom-step", keras.Model, target, expects, idioms)
 
         def make(inputs: Any, outputs: Any) -> keras.Model:
             # Loaded anew for each training, as its module may keep state.
             kind: Any = References().load(target) if isinstance(target, str) else value
             return kind(inputs, outputs)
 
-        return Subject(name, "model class", value, "custom-step", make, None, expects)
+        return Subject(name, "model class", "custom-step", make, None, expects, idioms)
     if isinstance(value, keras.Model):
-        return Subject(name, "model", value, "custom-step", keras.Model, value, expects)
+        return Subject(name, "model", "custom-step", keras.Model, value, expects, idioms)
     if isinstance(value, StepStrategy) or (isinstance(value, type) and issubclass(value, StepStrategy)):
-        return Subject(name, "strategy", value, target, keras.Model, None, expects)
+        return Subject(name, "strategy", target, keras.Model, None, expects, idioms)
     if not callable(value) or isinstance(value, type):
         raise UsageError(
             f"`{name}` is {type(value).__name__}. What can be checked is a step (model, data), a loop"
             " (model, batches), a StepStrategy, or a model, its class or builder."
         )
     if _is_builder(value):
-        return Subject(name, "model", value, "custom-step", keras.Model, target, expects)
-    return Subject(name, kind_of_function(value, name), value, target, keras.Model, None, expects)
+        return Subject(name, "model", "custom-step", keras.Model, target, expects, idioms)
+    return Subject(name, kind_of_function(value, name), target, keras.Model, None, expects, idioms)
 
 
 def _brings_call(kind: type[keras.Model]) -> bool:

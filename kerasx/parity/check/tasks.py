@@ -82,6 +82,10 @@ TASKS = (
 )
 
 
+# The first with another loss, which a step that computes the first one's by itself does not see.
+OTHER = _of("class numbers", "sparse_categorical_crossentropy", None, from_logits=True, ignore_class=0)
+
+
 def tasks_for(loss: Component) -> tuple[Task, ...]:
     """The tasks that a loss may be for, the likeliest first."""
     name = (loss.name or "").replace("_", "").lower()
