@@ -54,6 +54,11 @@ def training_data():
     return {name: rows for name, rows in data().items() if "train" in name}
 
 
+def class_numbers():
+    rows = training_data()
+    return {"x_train": rows["x_train"], "y_train": np.argmax(rows["y_train"], axis=1)}
+
+
 def build(signature):
     return keras.Sequential([keras.Input((6,)), keras.layers.Dense(10)])
 
@@ -340,6 +345,15 @@ def test_the_same_files_with_one_rate_on_the_command_line_affect_the_training() 
     shown = json.loads(result.stdout)
     assert shown["pairs"][0]["affects"] == "training"
     assert [len(side["history"]["loss"]) for side in shown["strategies"]] == [1, 1]
+
+
+def test_labels_encoded_as_each_loss_takes_them_are_not_where_two_losses_part() -> None:
+    """A mean takes one-hot rows and kerasx's sum class numbers; what differs between them is the ten."""
+    losses = ["mean_squared_error", "sum-squared-error"]
+    pair = only_pair(compare("custom-step", vary={"loss": losses}, dataset="mine.py:class_numbers"))
+    assert (pair.verdict, place(pair)) == ("diverged", (0, 0, "loss"))
+    assert pair.first_difference is not None
+    assert pair.first_difference.ratio == pytest.approx(0.1, rel=1e-5)
 
 
 def test_gradients_of_a_tenth_never_pass_for_equal_however_small() -> None:

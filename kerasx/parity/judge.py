@@ -19,6 +19,7 @@ UNITS = 8.0
 
 _GRADIENT, _CHANGE = "gradient of ", "change of "
 SLOT = "slot "
+_RESULTS = ("loss", "tape gradient of ")
 _LABELS, _LABELS_OF_LOSS = "batch y", "y of the loss"
 
 # What differs where XLA draws the masks of dropout, and nothing else does.
@@ -104,10 +105,10 @@ def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iter
     found = list(_of_records(ours, theirs, noise))
     # Of a pipeline it is not known what it hands out, but what the loss is given.
     labels = _LABELS if _LABELS in ours.records else _LABELS_OF_LOSS
-    if _same_labels(ours.records.get(labels), theirs.records.get(labels)) and not any(
-        each.beyond and each.stage in ("loss", "gradient") for each in found
+    if _same_labels(ours.records.get(labels), theirs.records.get(labels)) and all(
+        each.ratio is not None for each in found if each.beyond and each.quantity.startswith(_RESULTS)
     ):
-        # The same classes, encoded as the loss of each takes them.
+        # The same classes, encoded as the loss of each takes them; a factor does not come from that.
         return [each for each in found if each.quantity not in (_LABELS, _LABELS_OF_LOSS)]
     return found
 
