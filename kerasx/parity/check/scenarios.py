@@ -92,17 +92,17 @@ def _hidden(x: Any) -> Any:
 
 
 def plain(on: Ground) -> Fields:
-    """a dense model, whole batches, plain SGD: the loss, its gradient, what is reported"""
+    """loss, gradient, update and report of a dense model"""
     return on.fields()
 
 
 def short_last_batch(on: Ground) -> Fields:
-    """a last batch with fewer rows: divisors, and means over batches"""
+    """divisors, and means over batches"""
     return on.fields(dataset=(on.data(SHORT), on.data(VALIDATION + 4)))
 
 
 def dropout_and_batch_normalization(on: Ground) -> Fields:
-    """layers that ask whether they are trained, and keep state or random streams"""
+    """the training flag, state, random streams"""
 
     def hidden(x: Any) -> Any:
         x = layers.BatchNormalization(momentum=0.8)(layers.Dense(8)(x))
@@ -112,7 +112,7 @@ def dropout_and_batch_normalization(on: Ground) -> Fields:
 
 
 def regularizers_and_add_loss(on: Ground) -> Fields:
-    """losses that layers add to the model's"""
+    """losses that layers add"""
 
     def hidden(x: Any) -> Any:
         x = layers.Dense(8, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.05))(x)
@@ -122,12 +122,12 @@ def regularizers_and_add_loss(on: Ground) -> Fields:
 
 
 def sample_weights(on: Ground) -> Fields:
-    """weights of rows that are not 1"""
+    """weights of rows"""
     return on.fields(dataset=tuple(_weighted(on.data(rows)) for rows in (FULL, VALIDATION)))
 
 
 def class_weights(on: Ground) -> Fields:
-    """weights of rows by their class"""
+    """weights of classes"""
     if not on.task.is_of_classes:
         raise NotApplicableError("class weights go by class numbers")
     return on.fields(class_weight={0: 3.0, 1: 0.5})
@@ -154,7 +154,7 @@ def masks(on: Ground) -> Fields:
 
 
 def several_outputs(on: Ground) -> Fields:
-    """two outputs whose losses have weights"""
+    """losses of outputs, and their weights"""
 
     def heads(x: Any) -> Any:
         return {"first": on.task.head(name="first")(x), "second": on.task.head(name="second")(x)}
@@ -172,7 +172,7 @@ def several_outputs(on: Ground) -> Fields:
 
 
 def column_labels(on: Ground) -> Fields:
-    """labels `[batch]` for outputs `[batch, 1]`, or `[batch, 1]` for class numbers: shapes that broadcast"""
+    """labels `[batch]` beside `[batch, 1]`, which broadcast"""
     if on.own is not None:
         raise NotApplicableError("the labels are the model's own")
     if on.task.is_of_classes:
@@ -184,7 +184,7 @@ def column_labels(on: Ground) -> Fields:
 
 
 def one_hot_labels(on: Ground) -> Fields:
-    """one-hot labels in place of class numbers"""
+    """one-hot rows in place of class numbers"""
     if on.own is not None or not on.task.is_of_classes:
         raise NotApplicableError("the loss is not one of class numbers")
     task = Task("one-hot", {"name": "categorical_crossentropy", "from_logits": True})
@@ -198,17 +198,17 @@ def one_hot_labels(on: Ground) -> Fields:
 
 
 def mixed_precision(on: Ground) -> Fields:
-    """float16 with a scaled loss"""
+    """float16, a scaled loss"""
     return on.fields(precision="mixed_float16")
 
 
 def clipping(on: Ground) -> Fields:
-    """an optimizer that clips gradients"""
+    """gradients that the optimizer clips"""
     return on.fields(optimizer={"name": "sgd", "learning_rate": 0.05, "global_clipnorm": 0.05})
 
 
 def decay_and_constraints(on: Ground) -> Fields:
-    """weight decay, and weights that are kept within a norm"""
+    """weight decay, weights kept within a norm"""
 
     def hidden(x: Any) -> Any:
         return layers.Dense(8, activation="tanh", kernel_constraint=keras.constraints.MaxNorm(0.5))(x)
@@ -220,19 +220,19 @@ def decay_and_constraints(on: Ground) -> Fields:
 
 
 def averaged_weights(on: Ground) -> Fields:
-    """a moving average of weights, copied into the model when training ends"""
+    """averages that are copied in at the end"""
     optimizer = {"name": "sgd", "learning_rate": 0.05, "use_ema": True, "ema_momentum": 0.8}
     return on.fields(optimizer=optimizer)
 
 
 def schedule_and_momentum(on: Ground) -> Fields:
-    """a learning rate that falls with each update, and momentum"""
+    """a rate that falls with each update, momentum"""
     schedule = {"name": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 1, "decay_rate": 0.7}
     return on.fields(optimizer={"name": "sgd", "momentum": 0.9}, learning_rate=schedule)
 
 
 def accumulation(on: Ground) -> Fields:
-    """an optimizer that updates with every second step"""
+    """an update with every second step"""
     optimizer = {"name": "sgd", "learning_rate": 0.05, "gradient_accumulation_steps": 2}
     return on.fields(optimizer=optimizer)
 
@@ -257,7 +257,7 @@ def frozen_layers(on: Ground) -> Fields:
 
 
 def metrics_over_two_epochs(on: Ground) -> Fields:
-    """a metric that is compiled in, and what is reported of it and of the loss, epoch by epoch"""
+    """a metric that is compiled in, by epoch"""
     metrics = () if on.own is not None else ({"name": "MeanSquaredError", "dtype": "float32"},)
     if on.task.is_of_classes:
         metrics = ({"name": "SparseCategoricalAccuracy"},)
@@ -265,7 +265,7 @@ def metrics_over_two_epochs(on: Ground) -> Fields:
 
 
 def validation(on: Ground) -> Fields:
-    """validation with layers that ask whether they are trained, weights of rows, and a short last batch"""
+    """evaluation: its flag, weights, short batch"""
     model = None
 
     def hidden(x: Any) -> Any:

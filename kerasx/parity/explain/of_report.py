@@ -118,8 +118,10 @@ def _missing(here: Outcome, search: Search, scope: Scope, quantity: str) -> list
 
 
 def _returned(step: StepTrace, quantity: str = "returned") -> set[str]:
-    names = text(step, f"{quantity} names")
-    return {name.removeprefix("val_") for name in names.split(", ")} if names else set()
+    names = (text(step, f"{quantity} names") or "").split(", ")
+    if quantity == "epoch's":
+        return {name for name in names if name and not name.startswith("val_")}
+    return {name.removeprefix("val_") for name in names if name}
 
 
 def _is_raw_loss(ours: StepTrace, theirs: StepTrace, name: str, scope: Scope) -> bool:
@@ -229,7 +231,8 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         if each.stage == "report" and not each.quantity.endswith(" names")
     }
     of_training = {name for name in differing if not name.startswith("val_")}
-    yield [(*before, each) for each in _missing(here, search, "training", "epoch's")]
+    missing = _missing(here, search, "training", "epoch's")
+    yield [(*before, each) for each in missing]
     if of_training:
         alike = tuple(sorted(of_training))
         found: list[Deviation] = [
@@ -244,6 +247,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             LastLogs(added=("batch",)),
         ]
         yield [(*before, each) for each in found]
+        yield [(*before, *each) for each in itertools.product(missing, found)]
         yield [
             (*before, LossMoving(names=names, training=training))
             for names, training in itertools.product(((), alike), (False, True))
