@@ -7,6 +7,9 @@ import numpy as np
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 
+# Epochs of so many batches are taken whole.
+WHOLE = 6
+
 
 def sample(batches: Batches, steps: int, epochs: int) -> tuple[Batches, list[int]]:
     """The first batches of each epoch and its last.
@@ -20,9 +23,9 @@ def sample(batches: Batches, steps: int, epochs: int) -> tuple[Batches, list[int
         The batches, and the numbers that they have in a whole epoch.
     """
     if not isinstance(batches.rows, Arrays):
-        return batches.limited(steps), list(range(steps))
+        return batches.limited(WHOLE), list(range(WHOLE))
     assert batches.steps is not None
-    if batches.steps <= steps + 1:
+    if batches.steps <= max(steps + 1, WHOLE):
         return batches, list(range(batches.steps))
     size = batches.batch_size
     orders = [batches.row_numbers(epoch) for epoch in range(epochs)]

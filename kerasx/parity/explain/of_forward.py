@@ -143,10 +143,10 @@ def initial_state(search: Search, here: Outcome) -> Iterator[Sequence[Deviations
     if differing:
         yield [(*before, OtherInitialWeights(variables=differing))]
     ours, theirs = here.step, search.target.records[here.progress[0]]
-    yield [(*before, each) for each in other_variables(ours, theirs)]
+    yield [(*before, each) for each in other_variables(search, ours, theirs)]
 
 
-def other_variables(ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
+def other_variables(search: Search, ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
     """Which variables the side trains, and which it leaves out."""
     own, other = (
         set(filter(None, (text(step, "trained variables") or "").split(", "))) for step in (ours, theirs)
@@ -154,7 +154,36 @@ def other_variables(ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
     if not other or own == other:
         return []
     left_out, added = tuple(sorted(own - other)), tuple(sorted(other - own))
-    return [OtherVariables(left_out=left_out, added=added)]
+    found: list[Deviation] = [OtherVariables(left_out=left_out, added=added)]
+    trained = {
+        step.epoch: text(step, "trained variables") == text(theirs, "trained variables")
+        for _, step in training(search.target)
+    }
+    if not all(trained.values()):
+        epochs = tuple(sorted(epoch for epoch, same in trained.items() if same))
+        found.insert(0, OtherVariables(left_out=left_out, added=added, epochs=epochs))
+    return found
+
+
+def unmoved_variables(search: Search, ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
+    """Variables that the side does not train, though it is not seen what it takes gradients by."""
+    own = named(ours, "change of ")
+    still = {
+        name
+        for name, change in named(theirs, "change of ").items()
+        if name in own and np.any(own[name]) and not np.any(change)
+    }
+    trained = {name for name, each in named_variables(search.bench.model) if each.trainable}
+    left_out = tuple(sorted(still & trained))
+    if not left_out:
+        return []
+    moved = {
+        step.epoch
+        for _, step in training(search.target)
+        if any(np.any(change) for name, change in named(step, "change of ").items() if name in left_out)
+    }
+    epochs = tuple(sorted({step.epoch for _, step in training(search.target)} - moved))
+    return [OtherVariables(left_out=left_out, epochs=epochs if moved else ())]
 
 
 # --- Forward ----------------------------------------------------------------------------------------------
@@ -178,12 +207,41 @@ def forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         ]
     flags = [TrainingFlag(scope=scope, training=flag) for flag in (False, True)]
     yield [(*before, each) for each in flags]
+    if resting := _resting(search, here.step, theirs):
+        yield [(*before, TrainingFlag(scope=scope, training=False, layers=resting))]
     yield [(*before, each) for each in extra_passes(search, theirs, scope)]
     seeds = _seeds(here, search)
     yield [(*before, each) for each in seeds]
     if any(each.stage == "forward" and each.decides for each in here.here):
         others = (*extra_passes(search, theirs, scope), *seeds)
         yield [(*before, a, b) for a, b in itertools.product(flags, others)]
+
+
+def unseen_forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
+    """Another training flag of a model that is not called as a whole, so that its flag is not seen."""
+    before, scope = here.deviations, scope_of(here)
+    theirs = search.target.records[here.progress[0]]
+    if text(theirs, "training flag") is not None:
+        return
+    yield [(*before, TrainingFlag(scope=scope, training=scope == "evaluation"))]
+    if resting := _resting(search, here.step, theirs):
+        yield [(*before, TrainingFlag(scope=scope, training=False, layers=resting))]
+
+
+def _resting(search: Search, ours: StepTrace, theirs: StepTrace) -> tuple[str, ...]:
+    """Layers whose state stands still in the side, and not in the reference."""
+    still = set()
+    for name, change in named(theirs, "change of ").items():
+        own = array(ours, f"change of {name}")
+        if own is not None and np.any(own) and not np.any(change):
+            still.add(name)
+    found = []
+    for layer in search.bench.model.layers:
+        variables = {id(each) for each in layer.non_trainable_variables}
+        names = {name for name, each in named_variables(search.bench.model) if id(each) in variables}
+        if names & still:
+            found.append(layer.name)
+    return tuple(found)
 
 
 def extra_passes(search: Search, theirs: StepTrace, scope: Scope) -> list[Deviation]:
@@ -231,11 +289,31 @@ def _seeds(here: Outcome, search: Search) -> list[Deviation]:
             shifts.append((name, int(start[1] - starts[name][1])))
         fixed.append((name, tuple(int(each) for each in start)))
     found: list[Deviation] = []
+    found += _seeds_of_each_step(search, here, [name for name, _ in fixed])
     if fixed:
         found.append(OtherSeeds(scope=scope, fixed=tuple(fixed)))
     if shifts and len(shifts) == len(fixed):
         found.append(OtherSeeds(scope=scope, shifts=tuple(shifts)))
     return found
+
+
+def _seeds_of_each_step(search: Search, here: Outcome, names: Sequence[str]) -> list[Deviation]:
+    """The same, where the side sets streams anew in each step, or in some."""
+    ours = named(here.step, "seed ")
+    start = search.target.state(here.progress[0])
+    if start is None or not names:
+        return []
+    begun = dict(zip(start.names, start.values, strict=True))
+    found = []
+    for name in names:
+        advanced = ours[name].astype(np.int64) - begun[name].astype(np.int64)
+        places = []
+        for place, step in training(search.target):
+            after = named(step, "seed ").get(name)
+            if after is not None:
+                places.append((place, tuple(int(each) for each in after.astype(np.int64) - advanced)))
+        found.append((name, tuple(places)))
+    return [OtherSeeds(scope=scope_of(here), each=tuple(found))]
 
 
 # --- State ------------------------------------------------------------------------------------------------
@@ -257,3 +335,6 @@ def state(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         yield [(*before, StateKept(scope=scope, variables=still))]
     yield [(*before, each) for each in extra_passes(search, theirs, scope)]
     yield [(*before, TrainingFlag(scope=scope, training=flag)) for flag in (False, True)]
+    # A part of the model may be called too, which is not seen as a forward pass of it.
+    places: tuple[Place, ...] = ("before", "after")
+    yield [(*before, ExtraForward(scope=scope, place=place, training=True)) for place in places]

@@ -20,6 +20,7 @@ from kerasx.parity.reference.of_data import Encoding
 from kerasx.parity.reference.of_loss import (
     BatchDivisor,
     Broadcast,
+    BroadcastWeights,
     Extras,
     LabelsOfLoss,
     LossDtype,
@@ -30,6 +31,9 @@ from kerasx.parity.reference.of_loss import (
     Reduction,
     WeightNormalization,
 )
+
+# Losses of layers that may each be in the loss another number of times.
+_MOST_PARTS = 5
 
 
 def losses(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -73,13 +77,16 @@ def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[in
         if term.sample_weight is not None:
             singles.append(NoSampleWeight(scope=scope, output=output))
             singles.append(WeightNormalization(scope=scope, output=output, by="weights"))
+            singles.append(BroadcastWeights(scope=scope, output=output))
         if term.mask is not None:
             singles.append(NoMask(scope=scope, output=output))
             singles.append(NoMask(scope=scope, output=output, counted="divisor"))
-        if getattr(term.y_pred, "shape", (0,))[-1:] == (1,) and len(term.y_pred.shape) == 2:
+        shape = tuple(getattr(term.y_pred, "shape", ()))
+        if len(shape) == 1 or (len(shape) == 2 and shape[-1] == 1):
             singles += [Broadcast(scope=scope, output=output, flat=flat) for flat in ("labels", "outputs")]
         encodings: tuple[Encoding, ...] = ("class-numbers", "column", "one-hot", "flat")
-        singles += [LabelsOfLoss(scope=scope, output=output, encoding=each) for each in encodings]
+        if _are_classes(term.y_true):
+            singles += [LabelsOfLoss(scope=scope, output=output, encoding=each) for each in encodings]
         singles += criteria(sample, term, scope, output)
     if several and any(term.sample_weight is not None for term in sample.terms):
         singles.append(NoSampleWeight(scope=scope))
@@ -94,6 +101,12 @@ def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[in
         and not all(isinstance(e, OtherCriterion | Broadcast) for e in pair)
     ]
     return [(0, ()), *((1, (each,)) for each in singles), *((2, pair) for pair in pairs)]
+
+
+def _are_classes(labels: Any) -> bool:
+    """Whether labels may be numbers of classes, or rows that are one-hot."""
+    values = np.asarray(labels)
+    return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
 
 
 # --- How it is scaled -------------------------------------------------------------------------------------
@@ -143,6 +156,11 @@ def _fits(
             yield from _scaled(
                 samples, factor, False, scope, (Extras(scope=scope, times=times),), 1, whole=False
             )
+    if has_extras and 1 < len(samples[0].parts) <= _MOST_PARTS:
+        parts = np.array([sample.parts for sample in samples])
+        for each in itertools.product((0.0, 1.0, 2.0), repeat=parts.shape[1]):
+            if len(set(each)) > 1 and same(data + parts @ np.array(each)):
+                yield 1, (Extras(scope=scope, each=each),)
     if len(samples[0].terms) > 1:
         yield from _shares(samples, losses, extras, scope, same)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasx.parity.explain.numbers import as_written
-from kerasx.parity.explain.of_forward import other_variables
+from kerasx.parity.explain.of_forward import other_variables, unmoved_variables
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import applies, array, named, number, settings, text, training
 from kerasx.parity.records import StepTrace
@@ -37,7 +37,7 @@ def gradient(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     """Gradients that were not scaled, are missing, or were clipped."""
     before = here.deviations
     ours, theirs = here.step, search.target.records[here.progress[0]]
-    yield [(*before, each) for each in other_variables(ours, theirs)]
+    yield [(*before, each) for each in other_variables(search, ours, theirs)]
     yield [(*before, UnscaledLoss())]
     yield [(*before, each) for each in _missing(ours, theirs)]
     yield [(*before, each) for each in _clips(search)]
@@ -112,7 +112,8 @@ def update(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     ours, theirs = here.step, search.target.records[here.progress[0]]
     if here.first is not None and here.first.kind == "epoch":
         yield [(*before, NotFinalized())]
-    yield [(*before, each) for each in other_variables(ours, theirs)]
+    yield [(*before, each) for each in other_variables(search, ours, theirs)]
+    yield [(*before, each) for each in unmoved_variables(search, ours, theirs)]
     yield [(*before, each) for each in _settings(search, here)]
     yield [(*before, each) for each in _several(search)]
     yield [(*before, each) for each in (*_accumulations(search), *_missing(ours, theirs))]

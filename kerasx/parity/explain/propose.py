@@ -11,7 +11,7 @@ _BY_STAGE = {
     "data": (of_forward.data,),
     "initial-state": (of_forward.initial_state,),
     "forward": (of_forward.forward,),
-    "loss": (of_loss.losses,),
+    "loss": (of_forward.unseen_forward, of_loss.losses),
     "gradient": (of_update.gradient, of_loss.losses),
     "update": (of_update.update,),
     "state": (of_forward.state,),

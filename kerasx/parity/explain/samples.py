@@ -22,6 +22,7 @@ class Sample:
 
     terms: list[Term]
     extras: float
+    parts: tuple[float, ...]
     at: At
     loss: float
     noise: float
@@ -52,7 +53,7 @@ def samples_of(
         loss = loss_of(step)
         if loss is None:
             continue
-        terms, extras, at, own = kept
+        terms, extras, at, own, parts = kept
         if not math.isclose(float(composed(terms, extras, 1.0)), float(own), rel_tol=1e-3, abs_tol=1e-7):
             return []  # a loss of the user's own making, whose parts are not known
         times = 1.0
@@ -61,7 +62,7 @@ def samples_of(
                 terms = each.terms(terms, at)
                 times = each.extras(times, at)
         noise = search.target.noise.get((kind, "loss"), 0.0)
-        samples.append(Sample(terms, float(extras) * times, at, loss, noise))
+        samples.append(Sample(terms, float(extras) * times, parts, at, loss, noise))
     return samples
 
 

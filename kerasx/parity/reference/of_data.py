@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -95,6 +96,7 @@ class OtherVariables(Deviation):
     Attributes:
         left_out: The names of variables that are not trained.
         added: The names of variables that are, and are not trainable.
+        epochs: In which epochs; empty for all.
     """
 
     cause: ClassVar[str] = "trainable-set"
@@ -102,9 +104,12 @@ class OtherVariables(Deviation):
     kind: Literal["other-variables"] = "other-variables"
     left_out: tuple[str, ...]
     added: tuple[str, ...] = ()
+    epochs: tuple[int, ...] = ()
 
     def sources(self, variables: list[Any], at: At) -> list[Any]:
         """Leave variables out, and add others."""
+        if self.epochs and at.epoch not in self.epochs:
+            return variables
         names = at.memory["names"]
         others = [each for each in at.model.variables if names[id(each)] in self.added]
         return [each for each in variables if names[id(each)] not in self.left_out] + others
@@ -115,16 +120,36 @@ class TrainingFlag(Deviation):
 
     Attributes:
         training: The flag.
+        layers: The names of layers that alone are called with it; empty for the model.
     """
 
     cause: ClassVar[str] = "training-flag"
     stage: ClassVar[str] = "forward"
     kind: Literal["training-flag"] = "training-flag"
     training: bool
+    layers: tuple[str, ...] = ()
 
     def flag(self, training: bool | None, at: At) -> bool | None:
         """Its own flag."""
-        return self.training
+        return training if self.layers else self.training
+
+    def begins(self, at: At) -> None:
+        """Have the layers take it, whatever they are called with."""
+        for layer in at.model.layers:
+            if layer.name in self.layers:
+                self._take(layer, at)
+
+    def _take(self, layer: Any, at: At) -> None:
+        call = layer.call
+
+        @functools.wraps(call)
+        def flagged(*args: Any, **kwargs: Any) -> Any:
+            if self.is_on(at.memory):
+                kwargs["training"] = self.training
+            return call(*args, **kwargs)
+
+        object.__setattr__(layer, "call", flagged)
+        at.memory.setdefault("undo", []).append(lambda: object.__delattr__(layer, "call"))
 
 
 class ExtraForward(Deviation):
@@ -187,6 +212,7 @@ class OtherSeeds(Deviation):
         shifts: For each seed state by name and each step of the run what is added to it: how often other
             draws go before.
         fixed: For each seed state by name what it is set to in each step.
+        each: For each seed state by name, what it is set to by the place of a step in the trace.
         initial: The names of seed states that training begins with other values of.
     """
 
@@ -195,6 +221,7 @@ class OtherSeeds(Deviation):
     kind: Literal["other-seeds"] = "other-seeds"
     shifts: tuple[tuple[str, int], ...] = ()
     fixed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    each: tuple[tuple[str, tuple[tuple[int, tuple[int, ...]], ...]], ...] = ()
     initial: tuple[str, ...] = ()
 
     def begins(self, at: At) -> None:
@@ -208,7 +235,8 @@ class OtherSeeds(Deviation):
             state = by_name[name]
             value = keras.ops.convert_to_numpy(state)
             state.assign(value + np.array([0, shift], dtype=value.dtype))
-        for name, fixed in self.fixed:
+        here = [(name, dict(places)[at.index]) for name, places in self.each if at.index in dict(places)]
+        for name, fixed in (*self.fixed, *here):
             by_name[name].assign(np.array(fixed, dtype=np.dtype(by_name[name].dtype)))
 
 

@@ -95,11 +95,17 @@ class Extras(Deviation):
     cause: ClassVar[str] = "loss-extra"
     stage: ClassVar[str] = "loss"
     kind: Literal["extras"] = "extras"
-    times: float
+    times: float = 1.0
+    each: tuple[float, ...] = ()
+    """How often each of them is, where that is not the same."""
 
     def extras(self, times: float, at: At) -> float:
         """As often."""
-        return times * self.times
+        if not self.each:
+            return times * self.times
+        parts = [ops.sum(ops.cast(loss, "float32")) for loss in at.model.losses]
+        weighed = sum(k * part for k, part in zip(self.each, parts, strict=True))
+        return times * weighed / sum(parts)  # type: ignore[no-any-return]
 
 
 class OutputWeight(_OfTerms):
@@ -193,6 +199,18 @@ class Broadcast(_OfTerms):
             weight = ops.reshape(ops.convert_to_tensor(weight), [-1, 1])
         # The mean over the last axis is taken row by row, and then weighted.
         return replace(term, prepare=prepare, sample_weight=weight)
+
+
+class BroadcastWeights(_OfTerms):
+    """Weights in a column, so that each row is weighted with every other's."""
+
+    cause: ClassVar[str] = "shape-broadcast"
+    kind: Literal["broadcast-weights"] = "broadcast-weights"
+
+    def changed(self, term: Term, at: At) -> Term:
+        """The mean over all pairs is the product of both means."""
+        mean = ops.mean(ops.cast(term.sample_weight, "float32"))
+        return replace(term, sample_weight=None, factor=term.factor * mean)
 
 
 class LabelsOfLoss(_OfTerms):

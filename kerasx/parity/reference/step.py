@@ -99,7 +99,8 @@ def _loss(deviations: Sequence[Deviation], y_pred: Any, at: At) -> Any:
     for each in deviations:
         times = each.extras(times, at)
     terms = kept = terms_of(model, y, y_pred, sample_weight, at.memory.get(WEIGHTS))
-    at.memory[TERMS, at.index] = (terms, sum_of(model.losses), at, own)
+    parts = tuple(float(sum_of([each])) for each in model.losses)
+    at.memory[TERMS, at.index] = (terms, sum_of(model.losses), at, own, parts)
     if terms is not None:
         for each in deviations:
             terms = each.terms(terms, at)
