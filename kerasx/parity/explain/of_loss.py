@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -76,7 +76,8 @@ def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[in
         output = term.name if several else None
         if term.sample_weight is not None:
             singles.append(NoSampleWeight(scope=scope, output=output))
-            singles.append(WeightNormalization(scope=scope, output=output, by="weights"))
+            by: tuple[Literal["count", "weights"], ...] = ("weights", "count")
+            singles += [WeightNormalization(scope=scope, output=output, by=each) for each in by]
             singles.append(BroadcastWeights(scope=scope, output=output))
         if term.mask is not None:
             singles.append(NoMask(scope=scope, output=output))
@@ -197,6 +198,10 @@ def _scaled(
 ) -> Iterator[tuple[int, tuple[Deviation, ...]]]:
     """What a factor is called: a reduction over parts of the shape, or a divisor that is not the rows."""
     shapes = dimensions(samples[0].terms)
+    weight = samples[0].terms[0].weight
+    if len(samples[0].terms) == 1 and weight != 1.0 and math.isclose(factor * weight, 1.0, rel_tol=2e-4):
+        yield more + 1, (OutputWeight(scope=scope, weight=1.0), *added)
+        return
     for over, size in shapes.items():
         if math.isclose(factor, size, rel_tol=2e-4):
             yield (

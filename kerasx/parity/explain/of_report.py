@@ -14,6 +14,7 @@ from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_data import ExtraForward
+from kerasx.parity.reference.of_loss import OfTerms
 from kerasx.parity.reference.of_metrics import Change, Measured, NotReset, ResetWithin, changed, metric_of
 from kerasx.parity.reference.of_report import (
     LastLogs,
@@ -66,6 +67,14 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     losses = _losses(here, search, scope) if "loss" in differing else []
     outputs = tuple(sorted(name for name in differing if name.endswith("_loss")))
     if outputs:
+        tracked = [
+            each.model_copy(update={"tracked": True})
+            if isinstance(each, OfTerms) and f"{each.output}_loss" in (*outputs, "None_loss")
+            else each
+            for each in before
+        ]
+        if tracked != list(before):
+            yield [tuple(tracked)]
         losses.append(LossUnweighted(scope=scope, of=outputs))
         losses.append(LossUnweighted(scope=scope))
     passes = [

@@ -13,30 +13,45 @@ from pydantic import Field
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.of_data import Encoding, encoded
+from kerasx.parity.reference.of_metrics import metric_of
 
 Encoded = Literal["as-given", "one-hot", "class-numbers"]
 
 
-class _OfTerms(Deviation):
+class OfTerms(Deviation):
     """Changes the term of one output, or of all.
 
     Attributes:
         output: The output's name; None for all.
+        tracked: Whether what is reported of the output alone is changed too, as by another compiled loss.
     """
 
     stage: ClassVar[str] = "loss"
     output: str | None = None
+    tracked: bool = False
 
     def terms(self, terms: list[Term], at: At) -> list[Term]:
         """Change the terms that it is of."""
-        return [self.changed(each, at) if self.output in (None, each.name) else each for each in terms]
+        changed = [self.changed(each, at) if self.output in (None, each.name) else each for each in terms]
+        if self.tracked:
+            for old, new in zip(terms, changed, strict=True):
+                _track(old, new, at)
+        return changed
 
     def changed(self, term: Term, at: At) -> Term:
         """One term, changed."""
         return term
 
 
-class Reduction(_OfTerms):
+def _track(old: Term, new: Term, at: At) -> None:
+    """Put the value of a changed term in the place of the one that Keras has added to its mean."""
+    metric = metric_of(at.model, f"{old.name}_loss")
+    if metric is not None and new is not old and old.weight and new.weight:
+        more = ops.stop_gradient(new.value() / new.weight - old.value() / old.weight)
+        metric.total.assign_add(more * at.rows)
+
+
+class Reduction(OfTerms):
     """Another reduction: the term is larger or smaller by a constant, or by the number of rows.
 
     Attributes:
@@ -63,7 +78,7 @@ class Reduction(_OfTerms):
         return times * self.factor * (at.rows if self.by_rows else 1) if self.whole else times
 
 
-class BatchDivisor(_OfTerms):
+class BatchDivisor(OfTerms):
     """Divided by a constant in the place of the rows there are.
 
     Attributes:
@@ -108,7 +123,7 @@ class Extras(Deviation):
         return times * weighed / sum(parts)  # type: ignore[no-any-return]
 
 
-class OutputWeight(_OfTerms):
+class OutputWeight(OfTerms):
     """Another factor of an output in the whole.
 
     Attributes:
@@ -124,7 +139,7 @@ class OutputWeight(_OfTerms):
         return replace(term, weight=self.weight)
 
 
-class NoSampleWeight(_OfTerms):
+class NoSampleWeight(OfTerms):
     """Sample and class weights are dropped."""
 
     cause: ClassVar[str] = "sample-weight"
@@ -135,7 +150,7 @@ class NoSampleWeight(_OfTerms):
         return replace(term, sample_weight=None)
 
 
-class WeightNormalization(_OfTerms):
+class WeightNormalization(OfTerms):
     """Weighted values are divided by the sum of weights, where Keras divides by their number, or the
     reverse.
 
@@ -152,7 +167,7 @@ class WeightNormalization(_OfTerms):
         return replace(term, normalization=self.by)
 
 
-class NoMask(_OfTerms):
+class NoMask(OfTerms):
     """Padding is counted.
 
     Attributes:
@@ -170,7 +185,7 @@ class NoMask(_OfTerms):
         return replace(term, mask=None)
 
 
-class Broadcast(_OfTerms):
+class Broadcast(OfTerms):
     """Labels and outputs of other ranks, so that each row is compared with every other.
 
     Attributes:
@@ -201,7 +216,7 @@ class Broadcast(_OfTerms):
         return replace(term, prepare=prepare, sample_weight=weight)
 
 
-class BroadcastWeights(_OfTerms):
+class BroadcastWeights(OfTerms):
     """Weights in a column, so that each row is weighted with every other's."""
 
     cause: ClassVar[str] = "shape-broadcast"
@@ -213,7 +228,7 @@ class BroadcastWeights(_OfTerms):
         return replace(term, sample_weight=None, factor=term.factor * mean)
 
 
-class LabelsOfLoss(_OfTerms):
+class LabelsOfLoss(OfTerms):
     """The loss is given labels in another encoding, and nothing else is.
 
     Attributes:
@@ -229,7 +244,7 @@ class LabelsOfLoss(_OfTerms):
         return replace(term, y_true=encoded(term.y_true, self.encoding, term.y_pred.shape[-1]))
 
 
-class LossDtype(_OfTerms):
+class LossDtype(OfTerms):
     """Computed in another dtype than Keras's float32.
 
     Attributes:
@@ -259,7 +274,7 @@ class LossDtype(_OfTerms):
         return replace(term, dtype=self.dtype, values=values, factor=term.factor / outputs)
 
 
-class OtherCriterion(_OfTerms):
+class OtherCriterion(OfTerms):
     """Another loss, as Keras has it.
 
     Attributes:
