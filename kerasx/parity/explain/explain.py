@@ -63,10 +63,10 @@ def explain(
     if a is not None:
         a, b = measured_alike([a, b], registry)
     told(f"tracing {b.name}")
-    target = apart_from(observe(b, registry))
+    target = observe(b, registry)
     if a is not None:
         told(f"tracing {a.name}")
-        other = apart_from(observe(a, registry))
+        other = observe(a, registry)
     base = b if a is None or a.trace is not None else a
     notes: list[str] = []
     try:
@@ -129,8 +129,9 @@ def held_against_keras(
         UsageError: As of `explain`.
         PluginError: As of `explain`.
     """
-    target = apart_from(observe(side, registry, seconds=limit), leaving)
+    target = observe(side, registry, seconds=limit)
     with bench_of(side, registry) as bench:
+        target = apart_from(target, leaving, bench.reported)
         plain, _ = bench.trace(like=target.steps, states=target.steps.states)
         if not differences(plain, target.steps.trace):
             return Held(Explanation("Keras", side.name, "identical", None))
@@ -157,11 +158,13 @@ def trains_like_keras(side: Named, registry: Registry, *, limit: float = SECONDS
 
 def _is_plain(bench: Bench, target: Target) -> bool:
     """Whether a side does what Keras does on the bench's experiment."""
+    target = apart_from(target, (), bench.reported)
     plain, _ = bench.trace(like=target.steps, states=target.steps.states)
     return not differences(plain, target.steps.trace) or Search(bench, target, propose).outcome(()).matches
 
 
 def _searched(bench: Bench, target: Target, told: Told, given: Deviations | None) -> _Explained:
+    target = apart_from(target, (), bench.reported)
     search = Search(bench, target, propose)
     plain, _ = bench.trace(like=target.steps, states=target.steps.states)
     if not differences(plain, target.steps.trace):

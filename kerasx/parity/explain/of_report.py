@@ -93,8 +93,16 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
 def _whole(differing: set[str], scope: Scope) -> list[Deviation]:
     found: list[Deviation] = [ResetEachStep(scope=scope)]
     found += [NotReset(scope=scope), NotReset(scope=scope, metrics=tuple(sorted(differing)))]
-    found += [ResetWithin(scope=scope, step=step) for step in range(1, 4)]
-    return found
+    return found + _within(scope)
+
+
+def _within(scope: Scope) -> list[Deviation]:
+    """Metrics that begin anew once in an epoch, or time and again, with or without an evaluation."""
+    return [
+        ResetWithin(scope=scope, step=step, every=every, evaluates=evaluates)
+        for evaluates, every, step in itertools.product((False, True), (False, True), range(1, 5))
+        if not (every and step == 1)  # which is each step
+    ]
 
 
 def _names(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
@@ -144,6 +152,7 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope),
         LossDiscarded(scope=scope, tracked=True),
         LossDiscarded(scope=scope, returned=False),
+        LossDiscarded(scope=scope, given=True),
         LossUnweighted(scope=scope),
     ]
     added = [value[1] for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
@@ -249,7 +258,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             ResetEachStep(),
             NotReset(),
             NotReset(metrics=alike),
-            *(ResetWithin(step=step) for step in range(1, 4)),
+            *_within("training"),
             OtherLossReported(what="mean-output"),
             LossDiscarded(),
             LossDiscarded(returned=False),

@@ -74,9 +74,15 @@ class Target:
         return self.steps.states[number] if number < len(self.steps.states) else None
 
 
-def apart_from(target: Target, stages: Collection[str] = ()) -> Target:
-    """A side without what it does at some stages, and without what it measures beside Keras's metrics."""
-    own = target.steps.trace.about.get(OWN_METRICS, ())
+def apart_from(target: Target, stages: Collection[str] = (), reported: Collection[str] = ()) -> Target:
+    """A side without what it does at some stages, and without what its model measures by itself.
+
+    Args:
+        target: The side.
+        stages: In which it is meant to differ.
+        reported: Names that Keras reports too, which stay.
+    """
+    own = [name for name in target.steps.trace.about.get(OWN_METRICS, ()) if name not in reported]
     if not stages and not own:
         return target
 

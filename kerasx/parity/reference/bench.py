@@ -118,6 +118,11 @@ class Bench:
                 raise NoReferenceError(said) from error
         self.restore()
 
+    @property
+    def reported(self) -> frozenset[str]:
+        """The names of all that is measured."""
+        return frozenset(metric.name for metric in all_metrics(self.model))
+
     def restore(self) -> None:
         """Begin anew: weights, slots, random streams and metrics as they were assembled."""
         self.model.optimizer = self._optimizer
@@ -170,6 +175,7 @@ class Bench:
             "initial": lambda of: _take_initial(names, model, of, like),
             "given": lambda name, at: _given(name, at, like),
             "evaluate": self._evaluated,
+            "hold out": self._hold_out,
         }
         with contextlib.ExitStack() as stack:
             stack.enter_context(observed(recorder))
@@ -196,6 +202,11 @@ class Bench:
                 lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf[list(rows)]), self.rows
             )
         )
+
+    def _hold_out(self, at: At) -> None:
+        """An evaluation of the validation rows; its results stay in the metrics."""
+        for batch in self.plan.evaluation or ():
+            test_step((), At(self.model, "evaluation", at.epoch, at.index, batch))
 
     def _evaluated(self, at: At, training: bool) -> dict[str, Any]:
         """An evaluation of an epoch's training rows; metrics and state are put back."""

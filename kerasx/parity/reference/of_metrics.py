@@ -44,11 +44,11 @@ class Measured(OfReport):
         """The class alone, or the form."""
         if self.weighted is not None and self.labels == self.predictions == "as-given" and not self.becomes:
             return "sample-weight"
-        return (
-            "metric-label-format"
-            if (self.labels, self.predictions) != ("as-given", "as-given")
-            else "metric-resolution"
-        )
+        if self.labels == "as-given" and self.becomes:
+            # By the shapes of what it is given 'accuracy' has become another one.
+            return "metric-resolution"
+        is_given_others = (self.labels, self.predictions) != ("as-given", "as-given")
+        return "metric-label-format" if is_given_others else "metric-resolution"
 
     def begins(self, at: At) -> None:
         """Have another metric stand in for it."""
@@ -171,11 +171,15 @@ class ResetWithin(OfReport):
 
     Attributes:
         step: Before which training step of each epoch.
+        every: Before each that is a multiple of it.
+        evaluates: Whether an evaluation goes before, whose results stay in the metrics.
     """
 
     cause: ClassVar[str] = "metric-not-reset"
     kind: Literal["reset-within"] = "reset-within"
     step: int
+    every: bool = False
+    evaluates: bool = False
 
     def begins(self, at: At) -> None:
         """Count from the beginning."""
@@ -186,5 +190,7 @@ class ResetWithin(OfReport):
         epoch, count = at.memory[self]
         count = count + 1 if epoch == at.epoch else 0
         at.memory[self] = (at.epoch, count)
-        if count == self.step:
+        if count == self.step or (self.every and count and count % self.step == 0):
             at.model.reset_metrics()
+            if self.evaluates:
+                at.memory["hold out"](at)

@@ -84,12 +84,14 @@ class LossDiscarded(OfReport):
     Attributes:
         tracked: Whether the tracker is updated all the same.
         returned: Whether it is returned; a metric of the same name may be in its place.
+        given: Whether that is another value than the batch's loss, such as a mean of the step's own.
     """
 
     cause: ClassVar[str] = "loss-report-discarded"
     kind: Literal["loss-discarded"] = "loss-discarded"
     tracked: bool = False
     returned: bool = True
+    given: bool = False
 
     def track(self, track: Track, at: At) -> Track:
         """Keep the loss in mind, and do not track it."""
@@ -103,6 +105,8 @@ class LossDiscarded(OfReport):
 
     def logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
         """The raw loss under the tracker's name."""
+        if self.given:
+            return {**logs, "loss": at.memory["given"]("loss", at)}
         return {**logs, "loss": at.memory["raw loss"]} if self.returned else logs
 
 
