@@ -7,25 +7,23 @@ import numpy as np
 from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 
-# Epochs of so many batches are taken whole.
-WHOLE = 6
 
-
-def sample(batches: Batches, steps: int, epochs: int) -> tuple[Batches, list[int]]:
+def sample(batches: Batches, steps: int, epochs: int, *, whole: int = 0) -> tuple[Batches, list[int]]:
     """The first batches of each epoch and its last.
 
     Args:
         batches: Of arrays, in any order; of a pipeline only the first ones are taken.
         steps: How many, the last one not counted.
         epochs: Of how many epochs, which then repeat.
+        whole: Epochs of so many batches are taken whole.
 
     Returns:
         The batches, and the numbers that they have in a whole epoch.
     """
     if not isinstance(batches.rows, Arrays):
-        return batches.limited(WHOLE), list(range(WHOLE))
+        return batches.limited(max(steps, whole)), list(range(max(steps, whole)))
     assert batches.steps is not None
-    if batches.steps <= max(steps + 1, WHOLE):
+    if batches.steps <= max(steps + 1, whole):
         return batches, list(range(batches.steps))
     size = batches.batch_size
     orders = [batches.row_numbers(epoch) for epoch in range(epochs)]

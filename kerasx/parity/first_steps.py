@@ -38,6 +38,8 @@ from kerasx.training.task import TrainingTask
 
 # Of each of so many epochs so many steps and the last one, which may be short.
 EPOCHS, STEPS = 2, 3
+# To explain them, epochs of so many are taken whole: of what somebody does after some steps of them.
+WHOLE = 6
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def take_steps(
     draws: bool = True,
     by_updates: bool = False,
     epochs: int = EPOCHS,
+    whole: int = 0,
 ) -> Steps:
     """Train a few steps of two epochs in a freshly loaded setting.
 
@@ -79,6 +82,7 @@ def take_steps(
         draws: Whether layers that drop or disturb at random do so.
         by_updates: Whether a step is what there is from one update to the next, from whatever state.
         epochs: Of how many epochs at most.
+        whole: Epochs of so many steps are taken whole.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
@@ -89,9 +93,9 @@ def take_steps(
         numbers: dict[str, list[int]] = {}
 
         def adjust(task: TrainingTask) -> None:
-            task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
+            task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS, whole=whole)
             if task.validation is not None:
-                task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
+                task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1, whole=whole)
             if not draws:
                 _switch_randomness_off(task.model)
 
@@ -111,7 +115,9 @@ def take_steps(
             assembly.put_execution_back()
     if steps.slipped is None or by_updates or not observes:
         return steps
-    again = take_steps(side, registry, observes=True, draws=draws, by_updates=True, epochs=epochs)
+    again = take_steps(
+        side, registry, observes=True, draws=draws, by_updates=True, epochs=epochs, whole=whole
+    )
     return replace(again, slipped=steps.slipped)
 
 

@@ -13,7 +13,7 @@ from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
 from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Outcome, Search
 from kerasx.parity.explain.target import SECONDS, Target, apart_from, observe
-from kerasx.parity.first_steps import take_steps
+from kerasx.parity.first_steps import WHOLE, take_steps
 from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.records import OWN_METRICS
@@ -63,16 +63,18 @@ def explain(
     if a is not None:
         a, b = measured_alike([a, b], registry)
     told(f"tracing {b.name}")
-    target = observe(b, registry)
+    # A trace was taken as `compare` takes it.
+    whole = WHOLE if b.trace is None and (a is None or a.trace is None) else 0
+    target = observe(b, registry, whole=whole)
     if a is not None:
         told(f"tracing {a.name}")
-        other = observe(a, registry)
+        other = observe(a, registry, whole=whole)
     base = b if a is None or a.trace is not None else a
     notes: list[str] = []
     try:
-        with bench_of(base, registry) as bench:
+        with bench_of(base, registry, whole=whole) as bench:
             told("running the reference")
-            reference = _checked(bench, base, registry)
+            reference = _checked(bench, base, registry, whole)
             if a is None or _is_plain(bench, other):
                 return _told(name, b.name, _searched(bench, target, told, given), reference, notes)
     except NoReferenceError as error:
@@ -82,12 +84,12 @@ def explain(
         base = b
     # The first side is not what Keras does on its experiment: perhaps the second is on its own.
     if b.trace is None:
-        with bench_of(b, registry) as bench:
-            reference = _checked(bench, b, registry)
+        with bench_of(b, registry, whole=whole) as bench:
+            reference = _checked(bench, b, registry, whole)
             if _is_plain(bench, target):
                 explained = _searched(bench, other, told, given)
                 return _told(b.name, a.name, explained, reference, notes)
-    with bench_of(base, registry) as bench:
+    with bench_of(base, registry, whole=whole) as bench:
         return _both(bench, a.name, b.name, other, target, reference, notes, told)
 
 
@@ -138,7 +140,7 @@ def held_against_keras(
         search = Search(bench, target, propose, search_seconds)
         if search.outcome(()).matches:
             return Held(_told("Keras", side.name, _Explained(search, [search.outcome(())]), "", ()))
-        reference = _checked(bench, side, registry)
+        reference = _checked(bench, side, registry, WHOLE)
         again = next(filter(None, map(search.matching, known)), None)
         sets = search.smallest() if again is None else [again]
         explained = _Explained(search, [_minimal(search, each) for each in sets])
@@ -243,11 +245,11 @@ def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
     return [each for causes, each in by_causes.items() if len(causes) == least]
 
 
-def _checked(bench: Bench, side: Named, registry: Registry) -> str:
+def _checked(bench: Bench, side: Named, registry: Registry, whole: int) -> str:
     """Whether the reference does what Keras's own steps do on the installed version, in words."""
     named = Named("Keras", bench.experiment.with_values(strategy=KERAS), run=side.run)
     try:
-        steps = take_steps(named, registry, observes=True)
+        steps = take_steps(named, registry, observes=True, whole=whole)
     except UsageError as error:
         return f"The reference was not held against `fit`, which cannot train this experiment: {error}"
     trace, _ = bench.trace(states=steps.states, like=steps)

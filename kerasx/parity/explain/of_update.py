@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -169,7 +169,8 @@ def _several(search: Search) -> list[Deviation]:
         return []
     names = {name for call in calls for name in call}
     if all(set(call) == names for call in calls):
-        return [SeveralApplies(calls=len(calls), halves=halves) for halves in (False, True)]
+        alike: list[Deviation] = [SeveralApplies(calls=len(calls), halves=halves) for halves in (False, True)]
+        return [*alike, SeveralApplies(calls=len(calls), parts=True)]
     return [SeveralApplies(groups=tuple(calls), calls=len(calls))]
 
 
@@ -183,7 +184,11 @@ def _accumulations(search: Search) -> list[Deviation]:
 
 
 def _bypasses(search: Search, here: Outcome) -> list[Deviation]:
-    found: list[Deviation] = [Bypassed(rule="optimizer"), Bypassed(rule="bare")]
+    rules: tuple[Literal["optimizer", "bare"], ...] = ("optimizer", "bare")
+    found: list[Deviation] = [
+        Bypassed(rule=rule, slots=slots, counts=counts)
+        for (slots, counts), rule in itertools.product(((False, False), (True, False), (True, True)), rules)
+    ]
     rates = []
     for _, step in training(search.target):
         changes, taken = named(step, "change of "), named(step, "tape gradient of ")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasx.parity.explain.limit import limited
-from kerasx.parity.first_steps import Steps, take_steps
+from kerasx.parity.first_steps import WHOLE, Steps, take_steps
 from kerasx.parity.judge import Envelope, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.records import OWN_METRICS, Array, Record, Reduced, StepTrace, Trace
@@ -122,13 +122,14 @@ class _Saved(Target):
         return self._noise
 
 
-def observe(side: Named, registry: Registry, *, seconds: float = SECONDS) -> Target:
+def observe(side: Named, registry: Registry, *, seconds: float = SECONDS, whole: int = WHOLE) -> Target:
     """Trace the first steps of a side from its own states.
 
     Args:
         side: What to trace.
         registry: The engine's plugins.
         seconds: How long a side may take for its first steps.
+        whole: As of `take_steps`.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, raises, or does not end.
@@ -138,11 +139,11 @@ def observe(side: Named, registry: Registry, *, seconds: float = SECONDS) -> Tar
         return _Saved(side.name, *load_trace(side.trace))
     side = side.eager
     with limited(seconds, f"{side.name} has not taken its first steps"):
-        first = take_steps(side, registry, observes=True)
+        first = take_steps(side, registry, observes=True, whole=whole)
         by_updates = first.slipped is not None
         if not by_updates and _steps_twice(first) and _is_loop(side, registry):
             # Of one batch it makes several updates, which are told apart by themselves.
-            first = take_steps(side, registry, observes=True, by_updates=True)
+            first = take_steps(side, registry, observes=True, by_updates=True, whole=whole)
             by_updates = True
 
     def repeat(disturbance: Disturbance | None) -> Trace:
@@ -153,6 +154,7 @@ def observe(side: Named, registry: Registry, *, seconds: float = SECONDS) -> Tar
             states=first.states,
             disturbance=disturbance,
             by_updates=by_updates,
+            whole=whole,
         ).trace
 
     target = Target(side.name, first, repeat)

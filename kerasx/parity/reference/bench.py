@@ -17,7 +17,7 @@ from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.data.sample import sample
 from kerasx.errors import UsageError, one_line
-from kerasx.parity.first_steps import EPOCHS, STEPS, Steps, as_it_was, end_trace
+from kerasx.parity.first_steps import EPOCHS, STEPS, WHOLE, Steps, as_it_was, end_trace
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import Reduced, StepTrace, Trace
 from kerasx.parity.reference.deviation import At, Deviation
@@ -174,6 +174,7 @@ class Bench:
             WEIGHTS: self._weights,
             "initial": lambda of: _take_initial(names, model, of, like),
             "given": lambda name, at: _given(name, at, like),
+            "applied": lambda name, call, at: _applied(name, call, at, like),
             "evaluate": self._evaluated,
             "hold out": self._hold_out,
         }
@@ -240,8 +241,13 @@ def _tolerate(model: keras.Model) -> None:
 
 
 @contextlib.contextmanager
-def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
+def bench_of(side: Named, registry: Registry, *, whole: int = WHOLE) -> Iterator[Bench]:
     """The bench of an experiment, whatever strategy it names: the bench steps by itself.
+
+    Args:
+        side: Which.
+        registry: The engine's plugins.
+        whole: As of `take_steps`.
 
     Raises:
         UsageError: Something in the experiment is unknown or does not fit.
@@ -254,9 +260,9 @@ def bench_of(side: Named, registry: Registry) -> Iterator[Bench]:
     numbers: dict[str, list[int]] = {}
 
     def adjust(task: TrainingTask) -> None:
-        task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS)
+        task.batches, numbers["training"] = sample(task.batches, STEPS, EPOCHS, whole=whole)
         if task.validation is not None:
-            task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1)
+            task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1, whole=whole)
 
     with isolated(experiment.seed, experiment.precision):
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust, measures=side.measures)
@@ -311,3 +317,11 @@ def _given(name: str, at: At, like: Steps | None) -> Any:
         if record is None or isinstance(record.value, str | Reduced)
         else tf.convert_to_tensor(record.value)
     )
+
+
+def _applied(name: str, call: int, at: At, like: Steps | None) -> Any:
+    """The gradient of a variable in one of several calls that applied some; None where there was none."""
+    assert like is not None
+    number = f" ({call + 1})" if call else ""
+    record = like.trace.steps[at.index].records.get(f"gradient of {name}{number}")
+    return None if record is None or isinstance(record.value, str | Reduced) else record.value

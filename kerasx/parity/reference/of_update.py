@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -81,6 +82,8 @@ class Bypassed(Deviation):
         rule: `gradient` for the gradient times a rate; `optimizer` for what the optimizer would have made of
             it, `bare` for the same without weight decay, clipping, averages and constraints.
         rates: The rates of the training steps; one for all where there is one.
+        slots: Whether the optimizer's slots move all the same.
+        counts: Whether its steps are counted.
     """
 
     cause: ClassVar[str] = "optimizer-bypassed"
@@ -88,6 +91,8 @@ class Bypassed(Deviation):
     kind: Literal["bypassed"] = "bypassed"
     rule: Literal["gradient", "optimizer", "bare"]
     rates: tuple[float, ...] = ()
+    slots: bool = False
+    counts: bool = False
 
     def apply(self, apply: Apply, at: At) -> Apply:
         """Assign."""
@@ -100,7 +105,11 @@ class Bypassed(Deviation):
                     if gradient is not None:
                         variable.assign_sub(ops.cast(tf.convert_to_tensor(gradient) * rate, variable.dtype))
                 return
-            state = [(each, keras.ops.convert_to_numpy(each)) for each in optimizer.variables]
+            state = [
+                (each, keras.ops.convert_to_numpy(each))
+                for each in optimizer.variables
+                if not (self.counts if each.path.endswith("iteration") else self.slots)
+            ]
             constraints = [each.constraint for each in variables]
             if self.rule == "bare":
                 names = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
@@ -112,7 +121,7 @@ class Bypassed(Deviation):
                     each.constraint = None
             memory = at.memory.setdefault(self, {})
             for each, _ in state:
-                if id(each) in memory:
+                if not self.slots and id(each) in memory:
                     each.assign(memory[id(each)])
             apply(optimizer, gradients, variables)
             for each, value in state:
@@ -142,6 +151,8 @@ class SeveralApplies(Deviation):
     calls: int = 1
     halves: bool = False
     """Whether calls with all variables share the gradient out."""
+    parts: bool = False
+    """Whether each call has a part of its own, as it was seen, which together are the gradient."""
 
     def apply(self, apply: Apply, at: At) -> Apply:
         """One call after the other."""
@@ -150,6 +161,10 @@ class SeveralApplies(Deviation):
             names = at.memory["names"]
             optimizer.build(at.model.trainable_variables)
             pairs = list(zip(gradients, variables, strict=True))
+            if self.parts:
+                for part in self._seen(pairs, at):
+                    apply(optimizer, part, variables)
+                return
             for group in self.groups or [tuple(names[id(v)] for v in variables)] * self.calls:
                 here = [(g, v) for g, v in pairs if names[id(v)] in group]
                 share = 1.0 / self.calls if self.halves and not self.groups else 1.0
@@ -158,6 +173,26 @@ class SeveralApplies(Deviation):
                     apply(optimizer, given, [v for _, v in here])
 
         return several
+
+    def _seen(self, pairs: Sequence[tuple[Any, Any]], at: At) -> list[list[Any]]:
+        """The parts of each call; the whole in one where they do not make it up."""
+        whole = [None if g is None else np.asarray(tf.convert_to_tensor(g)) for g, _ in pairs]
+        names = [at.memory["names"][id(variable)] for _, variable in pairs]
+        parts = [[at.memory["applied"](name, call, at) for name in names] for call in range(self.calls)]
+        for gradient, *each in zip(whole, *parts, strict=True):
+            given = [part for part in each if part is not None]
+            if gradient is None or not given:
+                continue
+            scale = float(np.abs(gradient).max()) + float(max(np.abs(part).max() for part in given))
+            if np.abs(sum(given) - gradient).max() > 1e-4 * scale:
+                return [[g for g, _ in pairs]]
+        return [
+            [
+                np.zeros_like(gradient) if part is None and gradient is not None else part
+                for part, gradient in zip(each, whole, strict=True)
+            ]
+            for each in parts
+        ]
 
 
 class Accumulation(Deviation):
