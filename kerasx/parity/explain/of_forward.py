@@ -72,7 +72,22 @@ def _rows(search: Search) -> OtherRows | None:
         for epoch in plan
     ]
     same_sizes = own == theirs
-    return OtherRows(batches=tuple(batches), sizes=not same_sizes, epochs=tuple(epochs.values()))
+    return OtherRows(
+        batches=tuple(batches),
+        sizes=not same_sizes,
+        epochs=tuple(epochs.values()),
+        evaluation=() if same_sizes else _held_out(search),
+    )
+
+
+def _held_out(search: Search) -> tuple[tuple[int, ...], ...]:
+    """Which rows the side validated on in its first evaluation; none where that is not known."""
+    if search.bench.held_out is None:
+        return ()
+    finder = _Finder(search.bench.held_out)
+    steps = [step for step in search.target.records if step.kind == "evaluation" and step.epoch == 0]
+    found = [finder.rows(_leaves(step, _INPUTS) or _leaves(step, "batch x")) for step in steps]
+    return tuple(each for each in found if each is not None) if None not in found else ()
 
 
 class _Finder:

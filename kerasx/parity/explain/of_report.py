@@ -82,6 +82,8 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     ]
     metrics = [name for name in sorted(differing) if name != "loss" and not name.endswith("_loss")]
     yield [(*before, each) for each in (*losses, *whole)]
+    if outputs:
+        yield [(*before, LossUnweighted(scope=scope, of=outputs), LossUnweighted(scope=scope))]
     yield [(*before, each) for each in passes]
     if metrics:
         measured = _measured(search, here, metrics, scope)

@@ -84,6 +84,7 @@ class Bench:
         plan: What the experiment steps through.
         experiment: With everything filled in that was left open.
         rows: All that can be trained on, `(x, y, sample_weight)`.
+        held_out: All that can be validated on, where it is arrays.
     """
 
     def __init__(self, assembly: Assembly, numbers: dict[str, list[int]]) -> None:
@@ -99,6 +100,8 @@ class Bench:
         asked = assembly.experiment.loss_weights
         self._weights = loss_weights_of(self.model) if asked is None else asked
         self.rows = _all_rows(assembly, self.plan)
+        other = assembly.dataset.validation
+        self.held_out = (other.x, other.y, other.sample_weight) if isinstance(other, Arrays) else None
         self._optimizer = self.model.optimizer
         self._optimizer.build(self.model.trainable_variables)
         self._start = [
@@ -192,17 +195,13 @@ class Bench:
         if other is None:
             return self.plan
         batches = iter(other.batches)
-        epochs = tuple(tuple(self._batch_of(next(batches)) for _ in range(count)) for count in other.epochs)
-        return Plan(epochs, self.plan.evaluation)
-
-    def _batch_of(self, rows: tuple[int, ...] | None) -> Batch | None:
-        if rows is None:
-            return None
-        return _as_batch(
-            keras.tree.map_structure(
-                lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf[list(rows)]), self.rows
-            )
+        epochs = tuple(
+            tuple(_picked(self.rows, next(batches)) for _ in range(count)) for count in other.epochs
         )
+        evaluation = self.plan.evaluation
+        if other.evaluation and self.held_out is not None:
+            evaluation = tuple(filter(None, (_picked(self.held_out, rows) for rows in other.evaluation)))
+        return Plan(epochs, evaluation)
 
     def _hold_out(self, at: At) -> None:
         """An evaluation of the validation rows; its results stay in the metrics."""
@@ -271,6 +270,17 @@ def bench_of(side: Named, registry: Registry, *, whole: int = WHOLE) -> Iterator
                 yield Bench(assembly, numbers)
         finally:
             assembly.put_execution_back()
+
+
+def _picked(data: Any, rows: tuple[int, ...] | None) -> Batch | None:
+    """A batch of some rows; None for one that is left aside."""
+    if rows is None:
+        return None
+    return _as_batch(
+        keras.tree.map_structure(
+            lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf[list(rows)]), data
+        )
+    )
 
 
 def _epoch(batches: Batches, epoch: int) -> list[Batch]:

@@ -22,6 +22,7 @@ class OtherRows(Deviation):
             that is handed out and not used.
         sizes: Whether batches have other sizes, or other numbers of them, than the experiment's.
         epochs: How many of these steps each epoch has.
+        evaluation: For each step of an evaluation the numbers of its rows; none where they are its own.
     """
 
     stage: ClassVar[str] = "data"
@@ -29,6 +30,7 @@ class OtherRows(Deviation):
     batches: tuple[tuple[int, ...] | None, ...]
     sizes: bool
     epochs: tuple[int, ...]
+    evaluation: tuple[tuple[int, ...], ...] = ()
 
     @property
     def cause(self) -> str:  # type: ignore[override]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import keras
-from keras import ops
-
 from kerasx.parity.reference.deviation import At, Track
 from kerasx.parity.reference.of_metrics import OfReport, metric_of
 
@@ -151,7 +148,7 @@ class OtherLossReported(OfReport):
     Attributes:
         what: The mean of the outputs, as Keras 2's `compiled_loss` does today; or the loss without what
             layers added.
-        weighted: Whether batches are weighed by their rows.
+        weighted: Whether batches are weighed by their rows; the outputs by sample weights.
     """
 
     kind: Literal["other-loss-reported"] = "other-loss-reported"
@@ -168,10 +165,11 @@ class OtherLossReported(OfReport):
 
         def other(loss: Any) -> None:
             if self.what == "mean-output":
-                leaves = keras.tree.flatten(at.memory["outputs"])
-                value = sum(ops.mean(ops.cast(leaf, "float32")) for leaf in leaves)
-            else:
-                value = loss - at.memory["terms", at.index][1]
+                # As that stand-in does with every `Mean`; in Keras 3 it knows of sample weights.
+                weights = at.batch[2] if self.weighted else None
+                metric_of(at.model, "loss").update_state(at.memory["outputs"], sample_weight=weights)
+                return
+            value = loss - at.memory["terms", at.index][1]
             if self.weighted:
                 track(value)
             else:
