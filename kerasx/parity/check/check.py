@@ -28,7 +28,7 @@ from kerasx.parity.check.scenarios import (
 from kerasx.parity.check.subject import Subject, subject_of
 from kerasx.parity.check.tasks import OTHER, TASKS, tasks_for
 from kerasx.parity.explain.catalogue import CAUSES
-from kerasx.parity.explain.explain import held_against_keras, trains_like_keras
+from kerasx.parity.explain.held import held_against_keras, trains_like_keras
 from kerasx.parity.explain.search import Deviations
 from kerasx.parity.records import STAGES
 from kerasx.parity.sides import Named, side_of

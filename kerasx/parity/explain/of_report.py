@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kerasx.parity.explain.of_forward import extra_passes, scope_of
+from kerasx.parity.explain.of_data import scope_of
+from kerasx.parity.explain.of_forward import extra_passes
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace

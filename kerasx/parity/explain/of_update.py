@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kerasx.parity.explain.numbers import as_written
-from kerasx.parity.explain.of_forward import other_variables, unmoved_variables
+from kerasx.parity.explain.of_data import other_variables, unmoved_variables
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import applies, array, named, number, settings, text, training
 from kerasx.parity.records import StepTrace

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kerasx.parity.explain import of_forward, of_loss, of_report, of_update
+from kerasx.parity.explain import of_data, of_forward, of_loss, of_report, of_update
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 
 _BY_STAGE = {
-    "data": (of_forward.data,),
-    "initial-state": (of_forward.initial_state,),
+    "data": (of_data.data,),
+    "initial-state": (of_data.initial_state,),
     "forward": (of_forward.forward,),
     "loss": (of_forward.unseen_forward, of_loss.losses),
     "gradient": (of_update.gradient, of_loss.losses),

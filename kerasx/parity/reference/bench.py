@@ -7,25 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.choose import STEP_DRIVER
 from kerasx.assembly.isolation import isolated
 from kerasx.data.arrays import Arrays
-from kerasx.data.batches import Batches
 from kerasx.data.sample import sample
 from kerasx.errors import UsageError, one_line
 from kerasx.parity.first_steps import EPOCHS, STEPS, WHOLE, Steps, as_it_was, end_trace
 from kerasx.parity.recorder import StepRecorder
-from kerasx.parity.records import Reduced, StepTrace, Trace
+from kerasx.parity.records import StepTrace, Trace
+from kerasx.parity.reference.borrowed import applied, given, take_initial
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.of_metrics import all_metrics
 from kerasx.parity.reference.own_metrics import without_own_metrics
-from kerasx.parity.reference.run import Batch, Plan, run
+from kerasx.parity.reference.rows import all_rows, epoch_of, picked
+from kerasx.parity.reference.run import Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
@@ -94,12 +93,12 @@ class Bench:
         task = assembly.task
         self.model = task.model
         self.plan = Plan(
-            tuple(tuple(_epoch(task.batches, epoch)) for epoch in range(min(EPOCHS, task.epochs))),
-            None if task.validation is None else tuple(_epoch(task.validation, 0)),
+            tuple(tuple(epoch_of(task.batches, epoch)) for epoch in range(min(EPOCHS, task.epochs))),
+            None if task.validation is None else tuple(epoch_of(task.validation, 0)),
         )
         asked = assembly.experiment.loss_weights
         self._weights = loss_weights_of(self.model) if asked is None else asked
-        self.rows = _all_rows(assembly, self.plan)
+        self.rows = all_rows(assembly, self.plan)
         other = assembly.dataset.validation
         self.held_out = (other.x, other.y, other.sample_weight) if isinstance(other, Arrays) else None
         self._optimizer = self.model.optimizer
@@ -175,9 +174,9 @@ class Bench:
         memory: dict[Any, Any] = {
             "names": names,
             WEIGHTS: self._weights,
-            "initial": lambda of: _take_initial(names, model, of, like),
-            "given": lambda name, at: _given(name, at, like),
-            "applied": lambda name, call, at: _applied(name, call, at, like),
+            "initial": lambda of: take_initial(names, model, of, like),
+            "given": lambda name, at: given(name, at, like),
+            "applied": lambda name, call, at: applied(name, call, at, like),
             "evaluate": self._evaluated,
             "hold out": self._hold_out,
         }
@@ -196,11 +195,11 @@ class Bench:
             return self.plan
         batches = iter(other.batches)
         epochs = tuple(
-            tuple(_picked(self.rows, next(batches)) for _ in range(count)) for count in other.epochs
+            tuple(picked(self.rows, next(batches)) for _ in range(count)) for count in other.epochs
         )
         evaluation = self.plan.evaluation
         if other.evaluation and self.held_out is not None:
-            evaluation = tuple(filter(None, (_picked(self.held_out, rows) for rows in other.evaluation)))
+            evaluation = tuple(filter(None, (picked(self.held_out, rows) for rows in other.evaluation)))
         return Plan(epochs, evaluation)
 
     def _hold_out(self, at: At) -> None:
@@ -270,68 +269,3 @@ def bench_of(side: Named, registry: Registry, *, whole: int = WHOLE) -> Iterator
                 yield Bench(assembly, numbers)
         finally:
             assembly.put_execution_back()
-
-
-def _picked(data: Any, rows: tuple[int, ...] | None) -> Batch | None:
-    """A batch of some rows; None for one that is left aside."""
-    if rows is None:
-        return None
-    return _as_batch(
-        keras.tree.map_structure(
-            lambda leaf: None if leaf is None else tf.convert_to_tensor(leaf[list(rows)]), data
-        )
-    )
-
-
-def _epoch(batches: Batches, epoch: int) -> list[Batch]:
-    found = [_as_batch(batch) for batch in batches.epoch(epoch)]
-    batches.end_epoch()
-    return found
-
-
-def _as_batch(data: Any) -> Batch:
-    return tuple(keras.utils.unpack_x_y_sample_weight(data))
-
-
-def _all_rows(assembly: Assembly, plan: Plan) -> Any:
-    """All that can be trained on, `(x, y, sample_weight)` of arrays: of a pipeline what the plan has."""
-    rows = assembly.dataset.train
-    if isinstance(rows, Arrays):
-        return (rows.x, rows.y, rows.sample_weight)
-    batches = [batch for epoch in plan.epochs for batch in epoch if batch is not None]
-    return keras.tree.map_structure(
-        lambda *leaves: None if leaves[0] is None else np.concatenate([np.asarray(leaf) for leaf in leaves]),
-        *batches,
-    )
-
-
-def _take_initial(
-    called: dict[int, str], model: keras.Model, names: Sequence[str], like: Steps | None
-) -> None:
-    assert like is not None
-    records = like.trace.steps[0].records
-    for variable in model.variables:
-        name = called[id(variable)]
-        record = records.get(f"initial value of {name}") or records.get(f"initial seed {name}")
-        if name in names and record is not None and not isinstance(record.value, str | Reduced):
-            variable.assign(record.value)
-
-
-def _given(name: str, at: At, like: Steps | None) -> Any:
-    """What the step that is reproduced returned under a name that is none of the reference's."""
-    assert like is not None
-    prefix = "val_" if at.kind == "evaluation" else ""
-    record = like.trace.steps[at.index].records.get(f"returned {prefix}{name}")
-    return (
-        0.0
-        if record is None or isinstance(record.value, str | Reduced)
-        else tf.convert_to_tensor(record.value)
-    )
-
-
-def _applied(name: str, call: int, at: At, like: Steps | None) -> Any:
-    """The gradient of a variable in one of several calls that applied some; None where there was none."""
-    assert like is not None
-    number = f" ({call + 1})" if call else ""
-    record = like.trace.steps[at.index].records.get(f"gradient of {name}{number}")
-    return None if record is None or isinstance(record.value, str | Reduced) else record.value
