@@ -10,9 +10,11 @@ import keras
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.finding import Evidence, Finding
 from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.target import named, number
 from kerasx.parity.explain.words import consequences, factor_of, sentence
 from kerasx.parity.judge import Difference, differences
 from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.of_report import LastLogs, LossDiscarded
 from kerasx.parity.verdict import affected, stages
 from kerasx.plain import shown_value
 
@@ -43,7 +45,7 @@ def findings_of(search: Search, outcome: Outcome, side: str, affects: str) -> tu
                 cause,
                 CAUSES[cause].stage,
                 side,
-                sentence(side, own, _criterion(search.bench.model)),
+                sentence(side, own, _criterion(search.bench.model)) + _last_batch(search, own),
                 _affects(search, whole, rest, affects),
                 factor_of(own),
                 CAUSES[cause].fix,
@@ -58,6 +60,24 @@ def findings_of(search: Search, outcome: Outcome, side: str, affects: str) -> tu
         )
     order = {name: place for place, name in enumerate(CAUSES)}
     return tuple(sorted(findings, key=lambda each: order[each.cause]))
+
+
+def _last_batch(search: Search, own: Sequence[Deviation]) -> str:
+    """What the last batch returned as its loss, where that is what somebody looks at or loses."""
+    looked_at = next((each for each in own if isinstance(each, LastLogs | LossDiscarded)), None)
+    if looked_at is None:
+        return ""
+    kind, prefix = ("evaluation", "val_") if looked_at.scope == "evaluation" else ("training", "")
+    steps = [step for step in search.target.records if step.kind == kind and step.epoch == 0]
+    inputs = (
+        next((v for v in named(steps[-1], "inputs of the first forward pass").values()), None)
+        if steps
+        else None
+    )
+    returned = number(steps[-1], f"returned {prefix}loss") if steps else None
+    if inputs is None or returned is None:
+        return ""
+    return f" The last batch that was traced, of {len(inputs)} rows, returned {returned:.6g}."
 
 
 def _affects(search: Search, whole: Outcome, rest: Deviations, affects: str) -> str:

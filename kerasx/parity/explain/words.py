@@ -90,6 +90,9 @@ def _divisor(each: of_loss.BatchDivisor, criterion: str) -> str:
 
 
 def _extras(each: of_loss.Extras, criterion: str) -> str:
+    if each.each:
+        times = ", ".join(f"{one:g}" for one in each.each)
+        return f"adds the losses of layers, in the order of `model.losses`, {times} times, not once each"
     if each.times == 0:
         return "leaves out the losses that layers add (regularizers, add_loss)"
     return f"adds the losses of layers (regularizers, add_loss) {each.times:g} times"
@@ -153,6 +156,14 @@ def _rates(each: of_update.LearningRates, criterion: str) -> str:
     return f"steps with the learning rate {shown}" + (" ..." if len(each.rates) > 4 else "")
 
 
+# What of an optimizer that is passed by stands still, by whether slots move and steps are counted.
+_STANDING = {
+    (False, False): ": its slots and its count of steps stand still",
+    (True, False): ": its count of steps stands still",
+    (True, True): ", by its rule alone",
+    (False, True): ": its slots stand still",
+}
+
 _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_loss.Reduction: _reduction,
     of_loss.BatchDivisor: _divisor,
@@ -163,7 +174,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_report.MetricMissing: _missing,
     of_update.OptimizerSettings: _settings,
     of_update.LearningRates: _rates,
-    of_loss.OutputWeight: lambda each, _: f"weighs the loss of the output `{each.output}` by {each.weight:g}",
+    of_loss.OutputWeight: lambda each, _: (
+        f"weighs the loss{f' of the output `{each.output}`' if each.output else ''} by {each.weight:g}"
+    ),
     of_loss.NoSampleWeight: lambda each, _: "leaves sample and class weights out of the loss",
     of_loss.WeightNormalization: lambda each, _: (
         "divides the weighted loss by the sum of weights, not by the number of values"
@@ -173,6 +186,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_loss.NoMask: lambda each, _: "counts padding in the loss: the Keras mask of the outputs is lost",
     of_loss.Broadcast: lambda each, _: (
         f"compares {each.flat} without their last axis: every row meets every other"
+    ),
+    of_loss.BroadcastWeights: lambda each, _: (
+        "multiplies weights in a column with the losses of rows: every row is weighted with every other's"
     ),
     of_loss.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
     of_gradient.UnscaledLoss: lambda each, _: (
@@ -188,7 +204,7 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_update.Bypassed: lambda each, _: (
         "assigns weights without the optimizer"
         + (f", the gradient times {each.rates[0]:g}" if each.rule == "gradient" else "")
-        + ": its slots and its count of steps stand still"
+        + _STANDING[each.slots, each.counts]
     ),
     of_update.SeveralApplies: lambda each, _: (
         f"applies gradients in {each.calls} calls a step, each of which counts"
@@ -208,8 +224,12 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_data.OtherVariables: lambda each, _: " and ".join(
         [*([f"does not train {', '.join(each.left_out)}"] if each.left_out else []),
          *([f"trains {', '.join(each.added)}"] if each.added else [])]
+    ) + (
+        f", in epoch {', '.join(map(str, each.epochs))} alone" if each.epochs else ""
     ),
-    of_data.TrainingFlag: lambda each, _: f"calls the model with training={each.training}",
+    of_data.TrainingFlag: lambda each, _: (
+        f"calls {', '.join(f'`{name}`' for name in each.layers) or 'the model'} with training={each.training}"
+    ),
     of_data.ExtraForward: lambda each, _: (
         f"calls the model {'once' if each.times == 1 else f'{each.times} times'} more"
         f" {_PLACES[each.place]}"
@@ -226,12 +246,16 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
     of_metrics.NotReset: lambda each, _: "does not reset "
     + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
-    of_metrics.ResetWithin: lambda each, _: f"resets metrics before step {each.step} of each epoch",
+    of_metrics.ResetWithin: lambda each, _: (
+        f"resets metrics {'before every' if each.every else 'before'} step {each.step} of each epoch"
+        + (", and leaves the results of an evaluation in them" if each.evaluates else "")
+    ),
     of_report.ResetEachStep: lambda each, _: (
         "resets metrics at each step: what is reported is the last batch's"
     ),
     of_report.LossDiscarded: lambda each, _: (
-        "returns the batch's own loss as `loss`, which Keras throws away: it reports the tracker's,"
+        f"returns {'a value of its own' if each.given else 'the loss of the batch'} as `loss`, which Keras"
+        " throws away: it reports the tracker's,"
         + (" the mean" if each.tracked else " which was never updated and is 0.0")
     ),
     of_report.LossUnweighted: lambda each, _: (
