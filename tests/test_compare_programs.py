@@ -89,6 +89,13 @@ def scaled_step_without_flag(model, data):
     return stepped(model, data, scale=0.1, training=False)
 
 
+def pipeline():
+    """Of a length that is not known."""
+    rows = data()
+    batches = tf.data.Dataset.from_tensor_slices((rows["x_train"], rows["y_train"])).batch(4)
+    return batches.take(3).unbatch().batch(4)
+
+
 def symbolic_step(model, data):
     """With `tf.gradients`, which there is in graphs alone."""
     x, y = data
@@ -220,6 +227,15 @@ def test_a_step_that_returns_nothing_at_all_is_compared_as_it_is_executed() -> N
     pair, notes = compared("custom-step", "mine.py:silent_step", execution="fused")
     assert (pair.verdict, pair.affects) == ("diverged", "report")
     assert any("the step returned no logs at all" in note for note in notes)
+
+
+def test_steps_of_a_pipeline_of_unknown_length_are_kept_apart() -> None:
+    """Keras begins a step for a batch that there is not."""
+    side = kerasx.Experiment(**{**FIELDS, "dataset": "mine.py:pipeline"})
+    found = kerasx.Engine().explain("mine.py:step", experiment=side)
+    assert found.verdict in ("identical", "equivalent"), found.text
+    pair, _ = compared("custom-step", "mine.py:step", dataset="mine.py:pipeline")
+    assert pair.agrees
 
 
 def test_settings_of_the_process_are_put_back() -> None:

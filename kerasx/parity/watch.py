@@ -119,8 +119,10 @@ class Watch(keras.callbacks.Callback):
         self.begin(self._updates)
 
     def _check_over(self) -> None:
-        if self._by_updates and self._step is not None:
-            self._step = None  # of what follows the last update
+        if self._step is not None:
+            # Of what follows the last update; or one that was begun for a batch that there was not, as at the
+            # end of a pipeline whose length is not known.
+            self._step = None
             self.states.pop()
         if self._is_over and self._recorder.saw_training:
             self.slipped = _LOOKS_AHEAD
