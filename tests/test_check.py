@@ -35,14 +35,15 @@ def verdicts(found: kerasx.Check) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {each.name: (each.verdict, each.causes) for each in found.scenarios}
 
 
-def test_a_step_that_does_all_that_fit_does_passes_every_scenario() -> None:
-    found = kerasx.Engine().check("custom-step")
+def test_a_step_that_does_all_that_fit_does_passes() -> None:
+    """In all nineteen scenarios: see tests/soak."""
+    names = ["plain", "dropout-and-batch-normalization", "several-outputs", "accumulation", "validation"]
+    found = kerasx.Engine().check("custom-step", scenarios=names)
     assert found.passed
-    assert {each.verdict for each in found.scenarios} == {"identical"}
-    assert len(found.scenarios) == 19
+    assert [(each.name, each.verdict) for each in found.scenarios] == [(name, "identical") for name in names]
 
 
-@pytest.mark.parametrize("scenario", ["short-last-batch", "masks", "mixed-precision", "one-hot-labels"])
+@pytest.mark.parametrize("scenario", ["masks", "mixed-precision"])
 def test_a_cause_that_sleeps_in_the_plain_scenario_is_woken_by_another(scenario: str) -> None:
     """The other scenarios are in tests/soak."""
     plain, woken = check(scenario.replace("-", "_"), "plain", scenario).scenarios
@@ -66,7 +67,9 @@ def test_the_guides_train_step_forgets_rows_and_the_scaled_loss() -> None:
 
 def test_metrics_of_a_models_own_are_no_difference_but_hide_those_of_keras() -> None:
     """The mean of the loss that Keras keeps in evaluations is one of those."""
-    (plain,) = check("GuideOwnMetrics", "plain").scenarios
+    found = check("GuideOwnMetrics", "plain")
+    assert [each.name for each in found.idioms] == ["metrics"]
+    (plain,) = found.scenarios
     assert plain.causes == ("loss-report-discarded",)
     assert plain.explanation is not None
     assert plain.explanation.affects == "report"
@@ -87,7 +90,6 @@ def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
     line = Path(checked.__file__).read_text().splitlines()[found.idioms[0].line - 1]
     assert found.idioms[0].name in line
     assert "compute_loss" in found.idioms[0].instead
-    assert [each.name for each in check("GuideOwnMetrics", "plain").idioms] == ["metrics"]
 
 
 def test_a_step_that_is_meant_to_differ_is_held_to_the_rest() -> None:

@@ -20,12 +20,9 @@ from kerasx.parity.explain.replay import KINDS
 
 # A sample of the deviations; all of them are in tests/soak.
 PLANTED = (
-    "batch-size-dropped-remainder",
-    "trainable-set-last-layer",
     "extra-forward-metrics",
     "loss-batch-divisor",
     "gradient-clip-global-norm",
-    "metric-label-format-labels",
     "unknown-max-norm",
 )
 

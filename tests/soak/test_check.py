@@ -27,4 +27,6 @@ def test_every_scenario_wakes_what_sleeps_in_the_plain_one(scenario: str) -> Non
 
 @pytest.mark.parametrize("strategy", ["compiled-fit", "custom-step", "gradient-tape"])
 def test_installed_strategies_pass(strategy: str) -> None:
-    assert kerasx.Engine().check(strategy).passed
+    found = kerasx.Engine().check(strategy)
+    assert found.passed
+    assert len(found.scenarios) == 19
