@@ -63,15 +63,14 @@ def check(
 def _show(result: Any) -> None:
     from kerasx.cli.explain import show_finding
     from kerasx.cli.output import table
-    from kerasx.parity.check.result import BLIND
 
     out = console()
     shown = table("scenario", "verdict", "causes", "wakes")
-    plain = result.scenarios[0]
+    everywhere = next((each.causes for each in result.scenarios if each.name == "plain"), ())
     for each in result.scenarios:
         # What shows everywhere is said once.
-        new = [cause for cause in each.causes if each is plain or cause not in plain.causes]
-        as_plain = ["as plain"] if each is not plain and len(new) < len(each.causes) else []
+        new = [cause for cause in each.causes if each.name == "plain" or cause not in everywhere]
+        as_plain = ["as plain"] if len(new) < len(each.causes) else []
         shown.add_row(each.name, each.verdict, ", ".join([*new, *as_plain]), each.said or each.wakes)
     out.print(shown)
     failed = sum(not each.passed for each in result.scenarios)
@@ -98,5 +97,5 @@ def _show(result: Any) -> None:
             markup=False,
         )
     out.print()
-    for note in (f"The loss of the scenarios: {result.loss}.", *result.notes, BLIND):
+    for note in (f"The loss of the scenarios: {result.loss}.", *result.notes, result.blind):
         out.print(note, style="dim")

@@ -25,9 +25,9 @@ from kerasx.component import Component
 from kerasx.data.sample import sample
 from kerasx.errors import KerasxError
 from kerasx.parity.noise import Disturbance
+from kerasx.parity.own_metrics import own_metrics
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
-from kerasx.parity.reference.own_metrics import own_metrics
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state

@@ -12,12 +12,11 @@ from typing import Any
 from kerasx.component import Component
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
+from kerasx.parity.check.ground import Ground, NotApplicableError
 from kerasx.parity.check.own import own_ground
 from kerasx.parity.check.result import Check, Checked
 from kerasx.parity.check.scenarios import (
     SCENARIOS,
-    Ground,
-    NotApplicableError,
     Scenario,
     name_of,
     one_hot_labels,
@@ -177,16 +176,14 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
     grounds = [Ground(task, subject.make) for task in tasks]
     if len(tasks) == 1:
         return grounds[0], False
-    first: UsageError | None = None
     for number, ground in enumerate(grounds):
         try:
             if not trains_like_keras(
                 _side(subject, experiment, registry, plain(ground)), registry, limit=_LIMIT
             ):
                 continue
-        except UsageError as error:
-            first = first or error
-            continue
+        except UsageError:
+            continue  # labels or outputs that it is not for
         if number:
             return ground, True
         # Whether that is its own loss too shows with another one.

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 _TODAY = {
-    "compiled_loss": "`model.compute_loss(x, y, y_pred, sample_weight)`: in Keras 3 `compiled_loss` takes"
-    " part in no reported loss, and adds no losses of layers",
+    "compiled_loss": "`model.compute_loss(x, y, y_pred, sample_weight)`, which adds the losses of layers by"
+    " itself; the loss that is reported needs its own mean, as `kerasx.track_loss` keeps it",
     "compiled_metrics": "`model.compute_metrics(x, y, y_pred, sample_weight)`, which updates the metrics and"
     " returns their results",
     "get_scaled_loss": "`optimizer.scale_loss(loss)`",
     "get_unscaled_gradients": "nothing: `optimizer.apply` unscales gradients by itself",
     "reset_states": "`reset_state()`",
-    "train_function": "`make_train_function`, or a step of your own",
     "minimize": "`tape.gradient` and `optimizer.apply(gradients, model.trainable_variables)`",
 }
 _METRICS = (

@@ -18,7 +18,7 @@ from kerasx.data.dataset import Dataset
 from kerasx.data.signature import Signature
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
-from kerasx.parity.check.scenarios import Ground
+from kerasx.parity.check.ground import Ground
 from kerasx.parity.check.subject import Subject
 from kerasx.parity.check.tasks import Task, tasks_for
 from kerasx.parity.sides import Named
@@ -74,7 +74,7 @@ def _task_of(named: Any, loss: Any) -> Task:
     return replace(tasks_for(named)[0], loss=loss)
 
 
-def _rows_of(dataset: Dataset, subject: Subject) -> Callable[[int], tuple[Any, Any]]:
+def _rows_of(dataset: Dataset, subject: Subject) -> Rows:
     rows = dataset.train
     if not isinstance(rows, Arrays):
         raise UsageError(f"A check of `{subject.name}` needs data as arrays, and this is a pipeline.")
@@ -89,17 +89,17 @@ def _rows_of(dataset: Dataset, subject: Subject) -> Callable[[int], tuple[Any, A
     return some
 
 
-def _made_rows(model: keras.Model, task: Task) -> Callable[[int], tuple[Any, Any]]:
+def _made_rows(model: keras.Model, task: Task) -> Rows:
     """Random rows of the shapes that a model has."""
 
     def like(info: Any, number: int, rng: np.random.Generator) -> Any:
-        shape = (number, *(6 if size is None else size for size in info.shape[1:]))
+        shape = _shape(info, number)
         if "int" in str(info.dtype):
             return rng.integers(0, 4, shape).astype(info.dtype)
         return rng.normal(size=shape).astype("float32")
 
     def labels(info: Any, number: int, rng: np.random.Generator) -> Any:
-        shape = (number, *(6 if size is None else size for size in info.shape[1:]))
+        shape = _shape(info, number)
         classes = shape[-1]
         if task.form == "class numbers":
             return rng.integers(0, classes, shape[:-1])
@@ -116,6 +116,10 @@ def _made_rows(model: keras.Model, task: Task) -> Callable[[int], tuple[Any, Any
         return structure, outputs
 
     return some
+
+
+def _shape(info: Any, rows: int) -> tuple[int, ...]:
+    return (rows, *(_SIZE if size is None else size for size in info.shape[1:]))
 
 
 def _as_one(parts: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from kerasx.parity.check.idioms import Idiom
 from kerasx.parity.explain.finding import Explanation
 from kerasx.parity.result import html_table
 
-BLIND = (
+_BLIND = (
     "A check cannot see what its scenarios do not wake, what happens later than the first steps of two"
     " epochs, on several devices or in XLA alone, and faults that Keras has too."
 )
@@ -83,6 +83,11 @@ class Check:
         """The ids of all that was found and is not expected, each once."""
         failed = (each for each in self.scenarios if not each.passed)
         return tuple(dict.fromkeys(cause for each in failed for cause in each.causes))
+
+    @property
+    def blind(self) -> str:
+        """What no check can see, in words."""
+        return _BLIND
 
     def to_dict(self) -> dict[str, Any]:
         """As `kerasx check --json` prints it."""

@@ -11,7 +11,7 @@ from kerasx.parity.explain.numbers import as_written
 from kerasx.parity.explain.samples import Sample, applied
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.objective import Term
-from kerasx.parity.reference.of_loss import Encoded, OtherCriterion
+from kerasx.parity.reference.of_criterion import Encoded, OtherCriterion
 
 
 def criteria(sample: Sample, term: Term, scope: Scope, output: str | None) -> list[Deviation]:

@@ -6,12 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kerasx.parity.explain.finding import Explanation
-from kerasx.parity.explain.one_side import Explained, checked, is_plain, minimal, told_of
-from kerasx.parity.explain.propose import propose
-from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Search
+from kerasx.parity.explain.one_side import checked, is_plain, searched, told_of
+from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations
 from kerasx.parity.explain.target import SECONDS, apart_from, observe
 from kerasx.parity.first_steps import WHOLE
-from kerasx.parity.judge import differences
 from kerasx.parity.reference.bench import bench_of
 from kerasx.parity.sides import Named
 from kerasx.registry import Registry
@@ -58,18 +56,11 @@ def held_against_keras(
     target = observe(side, registry, seconds=limit)
     with bench_of(side, registry) as bench:
         target = apart_from(target, leaving, bench.reported)
-        plain, _ = bench.trace(like=target.steps, states=target.steps.states)
-        if not differences(plain, target.steps.trace):
-            return Held(Explanation("Keras", side.name, "identical", None))
-        search = Search(bench, target, propose, search_seconds)
-        if search.outcome(()).matches:
-            return Held(told_of("Keras", side.name, Explained(search, [search.outcome(())]), "", ()))
-        reference = checked(bench, side, registry, WHOLE)
-        again = next(filter(None, map(search.matching, known)), None)
-        sets = search.smallest() if again is None else [again]
-        explained = Explained(search, [minimal(search, each) for each in sets])
-        told = told_of("Keras", side.name, explained, reference, ())
-        return Held(told, explained.found[0].deviations if explained.found else ())
+        found = searched(bench, target, lambda text: None, None, known=known, seconds=search_seconds)
+        deviations = found.found[0].deviations if found.found else ()
+        agrees = found.found is None or (bool(found.found) and not deviations)
+        reference = "" if agrees else checked(bench, side, registry, WHOLE)
+        return Held(told_of("Keras", side.name, found, reference, ()), deviations)
 
 
 def trains_like_keras(side: Named, registry: Registry, *, limit: float = SECONDS) -> bool:

@@ -16,17 +16,19 @@ from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.of_criterion import (
+    Broadcast,
+    BroadcastWeights,
+    LabelsOfLoss,
+    LossDtype,
+    OtherCriterion,
+)
 from kerasx.parity.reference.of_data import Encoding
 from kerasx.parity.reference.of_loss import (
     BatchDivisor,
-    Broadcast,
-    BroadcastWeights,
     Extras,
-    LabelsOfLoss,
-    LossDtype,
     NoMask,
     NoSampleWeight,
-    OtherCriterion,
     OutputWeight,
     Reduction,
     WeightNormalization,

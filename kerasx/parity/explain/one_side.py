@@ -11,7 +11,7 @@ from kerasx.errors import UsageError
 from kerasx.parity.explain.finding import Explanation
 from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Outcome, Search
 from kerasx.parity.explain.target import Target, apart_from
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences
@@ -41,10 +41,27 @@ def is_plain(bench: Bench, target: Target) -> bool:
     return not differences(plain, target.steps.trace) or Search(bench, target, propose).outcome(()).matches
 
 
-def searched(bench: Bench, target: Target, told: Told, given: Deviations | None) -> Explained:
-    """Look for what a side does otherwise than Keras on the bench's experiment, or try what is given."""
+def searched(
+    bench: Bench,
+    target: Target,
+    told: Told,
+    given: Deviations | None,
+    *,
+    known: Sequence[Deviations] = (),
+    seconds: float = SEARCH_SECONDS,
+) -> Explained:
+    """Look for what a side does otherwise than Keras on the bench's experiment, or try what is given.
+
+    Args:
+        bench: The reference.
+        target: The side.
+        told: Told what is being done.
+        given: Tried alone; None to look.
+        known: What has explained other sides, to be tried first.
+        seconds: How long to look.
+    """
     target = apart_from(target, (), bench.reported)
-    search = Search(bench, target, propose)
+    search = Search(bench, target, propose, seconds)
     plain, _ = bench.trace(like=target.steps, states=target.steps.states)
     if not differences(plain, target.steps.trace):
         return Explained(search, None)
@@ -55,10 +72,12 @@ def searched(bench: Bench, target: Target, told: Told, given: Deviations | None)
         again = search.matching(given)
         return Explained(search, [] if again is None else [again])
     told(f"looking for what {target.name} does otherwise")
-    return Explained(search, [minimal(search, each) for each in search.smallest()])
+    before = next(filter(None, map(search.matching, known)), None)
+    sets = search.smallest() if before is None else [before]
+    return Explained(search, [_minimal(search, each) for each in sets])
 
 
-def minimal(search: Search, outcome: Outcome) -> Outcome:
+def _minimal(search: Search, outcome: Outcome) -> Outcome:
     """Without what is not needed, as one deviation may make another superfluous."""
     here = outcome
     for each in outcome.deviations:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerasx.parity.explain.catalogue import CAUSES
-from kerasx.parity.reference import of_data, of_gradient, of_loss, of_metrics, of_report, of_update
+from kerasx.parity.reference import (
+    of_criterion,
+    of_data,
+    of_gradient,
+    of_loss,
+    of_metrics,
+    of_report,
+    of_update,
+)
 from kerasx.parity.reference.deviation import Deviation
 
 _PLACES = {"before": "before the loss", "between": "before the update", "after": "after the update"}
@@ -98,7 +106,7 @@ def _extras(each: of_loss.Extras, criterion: str) -> str:
     return f"adds the losses of layers (regularizers, add_loss) {each.times:g} times"
 
 
-def _criterion(each: of_loss.OtherCriterion, criterion: str) -> str:
+def _criterion(each: of_criterion.OtherCriterion, criterion: str) -> str:
     options = ", ".join(f"{name}={value}" for name, value in each.options.items())
     before = f" of the {each.activation} of the outputs" if each.activation != "none" else ""
     if each.logits:
@@ -168,7 +176,7 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_loss.Reduction: _reduction,
     of_loss.BatchDivisor: _divisor,
     of_loss.Extras: _extras,
-    of_loss.OtherCriterion: _criterion,
+    of_criterion.OtherCriterion: _criterion,
     of_metrics.Measured: _measured,
     of_report.LastLogs: _last,
     of_report.MetricMissing: _missing,
@@ -184,13 +192,13 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         else "divides the weighted loss by the number of values, not by the sum of weights"
     ),
     of_loss.NoMask: lambda each, _: "counts padding in the loss: the Keras mask of the outputs is lost",
-    of_loss.Broadcast: lambda each, _: (
+    of_criterion.Broadcast: lambda each, _: (
         f"compares {each.flat} without their last axis: every row meets every other"
     ),
-    of_loss.BroadcastWeights: lambda each, _: (
+    of_criterion.BroadcastWeights: lambda each, _: (
         "multiplies weights in a column with the losses of rows: every row is weighted with every other's"
     ),
-    of_loss.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
+    of_criterion.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
     of_gradient.UnscaledLoss: lambda each, _: (
         "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
         " scale"

@@ -15,6 +15,7 @@ from kerasx.data.arrays import Arrays
 from kerasx.data.sample import sample
 from kerasx.errors import UsageError, one_line
 from kerasx.parity.first_steps import EPOCHS, STEPS, WHOLE, Steps, as_it_was, end_trace
+from kerasx.parity.own_metrics import without_own_metrics
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.reference.borrowed import applied, given, take_initial
@@ -22,7 +23,6 @@ from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.of_metrics import all_metrics
-from kerasx.parity.reference.own_metrics import without_own_metrics
 from kerasx.parity.reference.rows import all_rows, epoch_of, picked
 from kerasx.parity.reference.run import Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
