@@ -12,6 +12,8 @@ from kerasx.errors import PluginError, UsageError
 from kerasx.experiment import Experiment
 from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
+from kerasx.runs.lock import locked
+from kerasx.runs.resume import check_resumable
 from kerasx.startup import start_tensorflow
 
 # Before TensorFlow is there: pydantic reads the docstrings of options by way of every module that is loaded.
@@ -53,14 +55,20 @@ class Engine:
         *,
         reporter: Reporter | None = None,
         command: list[str] | None = None,
+        resume: str | Path | Run | None = None,
+        checkpoint_seconds: float = 60.0,
         **values: Any,
     ) -> Run:
-        """Train an experiment and keep the run.
+        """Train an experiment and keep the run, or go on with one.
 
         Args:
             experiment: The declaration; None for the defaults.
             reporter: Told about choices and progress; None for silence.
             command: The command line to record.
+            resume: A run, or its path, name, the beginning of its name, or `last`, to go on with where its
+                newest checkpoint is. Of its experiment nothing can be changed but the number of epochs.
+            checkpoint_seconds: After so many seconds within an epoch the state is kept; it is after each
+                epoch, too.
             **values: Fields of the experiment to replace: names, or objects such as a `keras.Model`,
                 arrays, a `keras.losses.Loss`.
 
@@ -68,17 +76,65 @@ class Engine:
             The run, with its history, evaluation, model and directory.
 
         Raises:
-            UsageError: Something in the experiment is unknown, does not fit, or is code that raises.
+            UsageError: Something in the experiment is unknown, does not fit, or is code that raises; or the
+                run cannot be gone on with.
             PluginError: A plugin that was asked for fails.
             NonFiniteError: The loss became infinite or not a number.
+            Interrupted: A signal asked training to end, which it did at a step boundary, its state kept.
         """
+        if resume is not None:
+            return self._resume(resume, experiment, values, reporter, command, checkpoint_seconds)
         experiment = (experiment or Experiment()).with_values(**values)
         check_runs_folder(self.runs)
         ahead = Ahead(experiment.dataset, self.registry)
         start_tensorflow()
         from kerasx.runs.train import train
 
-        return train(experiment, self.registry, self.runs, reporter, command, ahead)
+        return train(
+            experiment,
+            self.registry,
+            self.runs,
+            reporter,
+            command,
+            ahead,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+    def _resume(
+        self,
+        run: str | Path | Run,
+        experiment: Experiment | None,
+        values: dict[str, Any],
+        reporter: Reporter | None,
+        command: list[str] | None,
+        checkpoint_seconds: float,
+    ) -> Run:
+        directory = self.run_directory(run)
+        given = (
+            {}
+            if experiment is None
+            else {name: getattr(experiment, name) for name in experiment.model_fields_set}
+        )
+        asked = directory.experiment.with_values(
+            **{k: v for k, v in given.items() if v is not None}, **values
+        )
+        check_resumable(directory, asked)
+        with locked(directory):
+            ahead = Ahead(asked.dataset, self.registry)
+            start_tensorflow()
+            from kerasx.runs.resume import resumption
+            from kerasx.runs.train import train
+
+            return train(
+                asked,
+                self.registry,
+                self.runs,
+                reporter,
+                command,
+                ahead,
+                resumed=resumption(directory, asked),
+                checkpoint_seconds=checkpoint_seconds,
+            )
 
     def dry_run(self, experiment: Experiment | None = None, **values: Any) -> DryRun:
         """Resolve everything and train one batch; nothing is kept.

@@ -50,7 +50,13 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         signal_number: The signal; the command line exits with 128 more than it.
+
+    Attributes:
+        exit_code: What the command line exits with.
+        resumes: The command that goes on with the run; None where there is nothing to go on with.
     """
+
+    resumes: str | None = None
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)

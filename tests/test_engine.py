@@ -102,6 +102,7 @@ def test_the_run_directory_tells_the_whole_run(engine: kerasx.Engine) -> None:
         "model.keras",
         "summary.json",
         "report.html",
+        "checkpoints",
     }
     rows = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0, 1]

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from kerasx.errors import Interrupted, KerasxError
+from kerasx.signals import interrupt
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -38,6 +39,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             except KeyboardInterrupt as error:
                 code = error.exit_code if isinstance(error, Interrupted) else 128 + signal.SIGINT
                 typer.secho("Interrupted.", err=True)
+                if resumes := getattr(error, "resumes", None):
+                    typer.echo(f"To go on: {resumes}", err=True)
                 raise typer.Exit(code) from None
 
     add_parameter(command, "debug", Debug, False)
@@ -71,9 +74,6 @@ def _show(error: KerasxError, debug: bool) -> None:
 @contextmanager
 def _signals() -> Iterator[None]:
     """End on SIGTERM as on Ctrl-C, so that the run can record how it ended."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise Interrupted(number)
 
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:

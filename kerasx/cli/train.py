@@ -19,6 +19,15 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve everything, train one batch, keep nothing.")
     ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", help="Go on with a run, by path, name or `last`.", metavar="RUN", show_default=False
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option("--checkpoint-every", help="Keep the state after so many seconds.", min=0.0)
+    ] = 60.0,
     runs: Runs = "runs",
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")] = False,
@@ -41,7 +50,13 @@ def train(
     from kerasx.plain import named_values
 
     with ConsoleReporter(quiet=quiet) as reporter:
-        run = engine.train(experiment, reporter=reporter, command=["kerasx", *sys.argv[1:]])
+        run = engine.train(
+            experiment,
+            reporter=reporter,
+            command=["kerasx", *sys.argv[1:]],
+            resume=resume,
+            checkpoint_seconds=checkpoint_every,
+        )
     if json:
         print_json(run.to_dict())
         return

@@ -88,13 +88,32 @@ class Batches:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.dataset)
 
-    def epoch(self, epoch: int) -> tf.data.Dataset:
+    def epoch(self, epoch: int, start: int = 0) -> tf.data.Dataset:
         """The batches of one epoch: `(x,)`, `(x, y)` or `(x, y, sample_weight)` of tensors.
 
         The batch axis is unknown in their signature, as it is in `fit`, unless a pipeline fixes it.
+
+        Args:
+            epoch: Counted from 0.
+            start: How many of them to leave out.
         """
         self.position = epoch
-        return self.dataset if self._expected is None else self.dataset.take(self._expected)
+        batches = self.dataset if self._expected is None else self.dataset.take(self._expected)
+        return batches.skip(start) if start else batches
+
+    def go_through(self, epochs: int) -> None:
+        """Bring a pipeline to where it is after some epochs, as far as it can be without its batches."""
+        if isinstance(self.rows, Arrays):
+            return
+        source = self.rows.source
+        for epoch in range(epochs):
+            if isinstance(source, keras.utils.PyDataset):
+                source.on_epoch_begin()
+                source.on_epoch_end()
+            else:
+                # Each iterator that is made draws the next order.
+                self.position = epoch
+                iter(self.dataset)
 
     def end_epoch(self, steps: int | None = None) -> None:
         """Tell that an epoch was gone through, for loops that do without `fit`.

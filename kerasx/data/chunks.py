@@ -125,34 +125,36 @@ class Chunks:
             )
             yield Chunk(0, 0, table, (tf.zeros([capacity, batch], tf.int32),) * len(self.numbers_signature))
 
-    def epoch(self, epoch: int) -> Generator[Chunk]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Chunk]:
         """The chunks of one epoch, to be closed where not all of them are asked for.
+
+        Args:
+            epoch: Counted from 0.
+            start: How many batches to leave out.
 
         Raises:
             UsageError: There is none, which a pipeline may not know before.
         """
         if self._table is not None:
-            return self._of_arrays(epoch)
+            return self._of_arrays(epoch, start)
         no_more = threading.Event()
         if isinstance(self._batches.rows, Arrays):
-            return _ahead(self._of_arrays(epoch), no_more)
-        return _ahead(self._of_pipeline(epoch, no_more), no_more)
+            return _ahead(self._of_arrays(epoch, start), no_more)
+        return _ahead(self._of_pipeline(epoch, start, no_more), no_more)
 
-    def _of_arrays(self, epoch: int) -> Generator[Chunk]:
+    def _of_arrays(self, epoch: int, start: int) -> Generator[Chunk]:
         order, size = self._batches.row_numbers(epoch), self._batches.batch_size
         full = len(order) // size
-        for first in self._firsts(full):
+        first = start
+        while first < full:
             # Up to the next call, and no further than there are full batches.
             steps = min(self._capacity, self._per_call - first % self._per_call, full - first)
             numbers = np.zeros((self._capacity, size), np.int32)
             numbers[:steps] = order[first * size : (first + steps) * size].reshape(steps, size)
             yield self._chunk(first, steps, numbers)
-        if len(rest := order[full * size :]):
+            first += steps
+        if start <= full and len(rest := order[full * size :]):
             yield self._chunk(full, 1, np.stack([rest] * _LEAST).astype(np.int32))
-
-    def _firsts(self, steps: int) -> Iterator[int]:
-        for call in range(0, steps, self._per_call):
-            yield from range(call, min(call + self._per_call, steps), self._capacity)
 
     def _chunk(self, first: int, steps: int, numbers: Any) -> Chunk:
         if self._table is not None:
@@ -162,7 +164,7 @@ class Chunks:
         table = tuple((tf.convert_to_tensor(leaf[numbers.reshape(-1)]),) for leaf in leaves)
         return Chunk(first, steps, table, (_in_order(*numbers.shape),))
 
-    def _of_pipeline(self, epoch: int, no_more: threading.Event) -> Generator[Chunk]:
+    def _of_pipeline(self, epoch: int, start: int, no_more: threading.Event) -> Generator[Chunk]:
         taken: list[list[tf.Tensor]] = []
         usual: list[tf.TensorShape] | None = None
         count = 0
@@ -174,6 +176,9 @@ class Chunks:
             if usual is None:
                 usual = shapes
                 self._bound(sum(leaf.dtype.size * math.prod(leaf.shape) for leaf in leaves))
+            if count < start:
+                count += 1
+                continue
             is_usual = shapes == usual
             if taken and (not is_usual or len(taken) == self._capacity or count % self._per_call == 0):
                 yield _put_together(count, taken, self._capacity)

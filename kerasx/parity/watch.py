@@ -191,9 +191,9 @@ class WatchedBatches(Batches):
         self.steps = batches.steps
         self._watch = watch
 
-    def epoch(self, epoch: int) -> Any:
+    def epoch(self, epoch: int, start: int = 0) -> Any:
         """One epoch, to be gone through once and in order."""
-        return _WatchedEpoch(self._batches.epoch(epoch), self._watch)
+        return _WatchedEpoch(self._batches.epoch(epoch, start), self._watch)
 
     def end_epoch(self, steps: int | None = None) -> None:
         """As of the batches."""

@@ -22,7 +22,7 @@ def environment_record(
         more: Further entries.
     """
     return {
-        "versions": _versions(),
+        "versions": versions(),
         "plugins": plugins,
         "command": command,
         "working_directory": str(Path.cwd()),
@@ -41,11 +41,12 @@ def machine() -> dict[str, Any]:
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "platform": platform.platform(),
-        "versions": {**_versions(), **{name: _version(name) for name in ("jax", "torch")}},
+        "versions": {**versions(), **{name: _version(name) for name in ("jax", "torch")}},
     }
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Of Python and of what the bits depend on."""
     names = ("kerasx", "tensorflow", "keras", "numpy")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 

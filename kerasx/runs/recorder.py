@@ -27,6 +27,19 @@ class EpochRecorder(keras.callbacks.Callback):
         self._rows: list[dict[str, Any]] = []
         self._started = time.monotonic()
 
+    def get_state(self) -> list[dict[str, Any]]:
+        """The rows so far."""
+        return self._rows
+
+    def set_state(self, rows: list[dict[str, Any]]) -> None:
+        """Go on after these rows, and leave no others in the files."""
+        self._rows = rows
+        write_text(self._run.path / METRICS, "".join(f"{to_json(row)}\n" for row in rows))
+        if rows:
+            write_text(self._run.path / HISTORY, _csv(rows))
+        else:
+            (self._run.path / HISTORY).unlink(missing_ok=True)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the epoch's clock."""
         self._started = time.monotonic()

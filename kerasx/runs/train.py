@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
 
 from kerasx.assembly.ahead import Ahead
 from kerasx.assembly.assemble import Assembly, assemble
 from kerasx.assembly.blame import training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
-from kerasx.assembly.model import kept, policy_of
+from kerasx.assembly.model import kept
 from kerasx.assembly.resolve import Resolver
+from kerasx.checkpoint.keeper import CHECKPOINT_SECONDS, CheckpointKeeper
+from kerasx.checkpoint.variables import OwnVariables
 from kerasx.digest import weights_digest
-from kerasx.errors import KerasxError, NonFiniteError, UsageError
+from kerasx.errors import Interrupted, KerasxError, NonFiniteError, UsageError
 from kerasx.experiment import Experiment
+from kerasx.references import References
 from kerasx.registry import Registry
-from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, LOG, RunDirectory, create_run
-from kerasx.runs.environment import environment_record
-from kerasx.runs.files import write_json, write_text
+from kerasx.runs.begin import begin_again, check_same, not_kept, write_start
+from kerasx.runs.directory import CHECKPOINTS, LOG, RunDirectory, create_run
+from kerasx.runs.lock import locked
 from kerasx.runs.log import RunLog
 from kerasx.runs.recorder import EpochRecorder, FiniteCheck, StepCounter
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
+from kerasx.runs.resume import Resumption
 from kerasx.runs.saving import save_model
+from kerasx.signals import Stop
 from kerasx.startup import start_xla
 from kerasx.training.task import TrainingTask
 
@@ -40,22 +48,40 @@ def train(
     reporter: Reporter | None = None,
     command: list[str] | None = None,
     ahead: Ahead | None = None,
+    *,
+    resumed: Resumption | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Run:
-    """Train an experiment in a new run directory; see `Engine.train`."""
-    with isolated(experiment.seed, experiment.precision):
-        assembly = assemble(experiment, Resolver(registry, ahead=ahead))
-        directory = create_run(runs, experiment.strategy.described)
+    """Train an experiment in a new run directory, or go on with a run; see `Engine.train`."""
+    tf.random.get_global_generator()  # there before anything is noted
+    own = OwnVariables()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(isolated(experiment.seed, experiment.precision))
+        if (experiment.devices or 1) == 1:
+            stack.enter_context(own.noted())
+        references = References(None if resumed is None else resumed.directory.working_directory)
+        assembled = experiment
+        if resumed is not None and resumed.checkpoint is not None:
+            assembled = experiment.with_values(initial_weights=None)  # they are in the checkpoint
+        assembly = assemble(assembled, Resolver(registry, references, ahead=ahead))
+        stack.callback(assembly.put_execution_back)
+        if resumed is None:
+            directory = create_run(runs, experiment.strategy.described)
+            stack.enter_context(locked(directory))
+        else:
+            directory = resumed.directory
+            check_same(directory, assembly)
         counter = StepCounter(assembly.task.model)
         try:
-            return _train(assembly, directory, counter, reporter, command)
+            return _train(assembly, directory, counter, own, reporter, command, resumed, checkpoint_seconds)
         except BaseException as error:
-            _ended(error, assembly, directory, counter.taken)
+            how = _ended(error, assembly, directory, counter.taken, is_new=resumed is None)
+            if isinstance(error, Interrupted):
+                error.resumes = how
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
             raise training_error(error, assembly.resolver, f"Training failed {when}") from error
-        finally:
-            assembly.put_execution_back()
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
@@ -109,29 +135,60 @@ def _train(
     assembly: Assembly,
     directory: RunDirectory,
     counter: StepCounter,
+    own: OwnVariables,
     reporter: Reporter | None,
     command: list[str] | None,
+    resumed: Resumption | None,
+    checkpoint_seconds: float,
 ) -> Run:
     task, experiment = assembly.task, assembly.experiment
     log = RunLog(directory.path / LOG, task.epochs)
+
+    def note(text: str) -> None:
+        log.note(text)
+        if reporter:
+            reporter.note(text)
+
+    users = make_callbacks(experiment.callbacks, assembly.resolver, directory.path)
+    recorder = EpochRecorder(directory)
     task.callbacks = [
         counter,
-        *make_callbacks(experiment.callbacks, assembly.resolver, directory.path),
-        EpochRecorder(directory),
+        *users,
+        recorder,
         log,
         *(reporter.callbacks(task.batches.steps) if reporter else []),
         FiniteCheck(),
     ]
-    _write_start(assembly, directory, command)
-    for note in assembly.notes:
-        log.note(note)
-        if reporter:
-            reporter.note(note)
+    stop = Stop(
+        lambda: keeper.is_training and task.position.is_exact,
+        lambda: note("ending at the next step: once more ends at once"),
+    )
+    keeper = CheckpointKeeper(
+        directory.path / CHECKPOINTS,
+        task,
+        own,
+        remembering=[counter, *users, recorder],
+        every=checkpoint_seconds,
+        before=None if resumed is None else resumed.checkpoint,
+        stop=stop,
+    )
+    task.keeper = keeper
+    if resumed is None:
+        write_start(assembly, directory, command)
+    else:
+        begin_again(resumed, assembly, recorder)
+        assembly.notes += resumed.notes
+    for text in (*assembly.notes, *not_kept(assembly)):
+        note(text)
 
     if task.execution.jit:
         start_xla()  # what is not prepared compiles in its first call
     started = time.perf_counter()
-    history = _history(assembly)
+    try:
+        with stop.listening():
+            history = _history(assembly)
+    finally:
+        keeper.close()
     seconds = assembly.compile_seconds + time.perf_counter() - started
     if task.batches.steps is None and counter.taken == 0:
         raise UsageError("The pipeline handed out no batch: nothing was trained.")
@@ -160,6 +217,7 @@ def _train(
             "status": "finished",
             **run.to_dict(),
             "compile_seconds": round(run.compile_seconds, 3),
+            "ended_by_callback": bool(task.model.stop_training),
             "notes": list(run.notes),
         }
     )
@@ -168,40 +226,32 @@ def _train(
     return run
 
 
-def _write_start(assembly: Assembly, directory: RunDirectory, command: list[str] | None) -> None:
-    """What is known before the first step: the experiment and what it runs with."""
-    task = assembly.task
-    write_text(directory.path / EXPERIMENT, assembly.experiment.to_toml())
-    record = environment_record(
-        assembly.resolver.answers,
-        command,
-        execution=task.execution.mode,
-        jit=task.execution.jit,
-        dtype_policy=policy_of(task.model),
-        data_digest=assembly.dataset.digest,
-        sources=assembly.resolver.references.sources(),
-        notes=list(assembly.notes),
-    )
-    write_json(directory.path / ENVIRONMENT, record)
-    directory.write_summary({"status": "running", "strategy": assembly.experiment.strategy.described})
+def _ended(
+    error: BaseException, assembly: Assembly, directory: RunDirectory, steps: int, *, is_new: bool
+) -> str | None:
+    """Record how a run ended that did not finish; one that never took a step leaves nothing.
 
-
-def _ended(error: BaseException, assembly: Assembly, directory: RunDirectory, steps: int) -> None:
-    """Record how a run ended that did not finish; one that never took a step leaves nothing."""
+    Returns:
+        The command that goes on with it; None where there is nothing to go on with.
+    """
     if isinstance(error, NonFiniteError):
         status = "non-finite"
     elif isinstance(error, KeyboardInterrupt):
         status = "interrupted"
-    elif steps == 0:
+    elif steps == 0 and is_new:
         directory.remove()
-        return
+        return None
     else:
         status = "failed"
-    directory.write_summary(
-        {
-            "status": status,
-            "strategy": assembly.experiment.strategy.described,
-            "reason": f"{type(error).__name__}: {error}",
-            "steps": steps,
-        }
-    )
+    how = f"kerasx train --resume {directory.path}"
+    with contextlib.suppress(OSError):  # a full disk is told of by the error itself
+        directory.write_summary(
+            {
+                "status": status,
+                "strategy": assembly.experiment.strategy.described,
+                "reason": f"{type(error).__name__}: {error}",
+                "steps": steps,
+                "resume": how,
+            }
+        )
+    return how

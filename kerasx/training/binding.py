@@ -60,7 +60,7 @@ class BoundStep(ABC):
         """
 
     @abstractmethod
-    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
+    def calls(self, epoch: int, told: Told | None = None, start: int = 0) -> Generator[Call]:
         """The calls of one epoch, each to be run before the next is asked for.
 
         To be closed where not all of them are asked for.
@@ -68,6 +68,7 @@ class BoundStep(ABC):
         Args:
             epoch: Counted from 0.
             told: Called with the steps taken in this epoch so far, also between the steps of one call.
+            start: How many steps of the epoch to leave out, as they were taken before.
 
         Raises:
             UsageError: There is no batch, which a pipeline may not know before.
@@ -108,10 +109,10 @@ class SingleStep(BoundStep):
         if not self._execution.eager and not is_distributed(self.model):
             traced(self._function)
 
-    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
+    def calls(self, epoch: int, told: Told | None = None, start: int = 0) -> Generator[Call]:
         """A call for each batch."""
-        count = 0
-        for batch in distributed_batches(self.model, self.batches.epoch(epoch)):
+        count = start
+        for batch in distributed_batches(self.model, self.batches.epoch(epoch, start)):
             yield _OneBatch(count, batch, self._function)
             count += 1
             if told is not None:

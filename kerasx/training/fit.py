@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from kerasx.plain import plain_value
 from kerasx.training.binding import BoundStep, Call, Told
 from kerasx.training.execution import CannotExecute
+from kerasx.training.position import Start
 from kerasx.training.steps import Logs
 from kerasx.training.task import Callbacks, TrainingTask
 
@@ -27,8 +29,31 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
     Returns:
         The history by name, epoch by epoch.
     """
+    model, callbacks = task.model, task.callback_list(Callbacks)
     validation = None if task.validation is None else task.validation.dataset
-    return _fit(task, task.callback_list(Callbacks), task.batches.dataset, validation)
+    callbacks.position.is_exact = _calls_functions(model, "make_train_function", "fit")
+    with contextlib.ExitStack() as stack:
+        if task.start.step:
+            left_out = functools.partial(_leaving_out, task.start, model.steps_per_execution)
+            stack.enter_context(_called_by_keras(model, "train", left_out))
+        return _fit(task, callbacks, task.batches.dataset, validation)
+
+
+def _leaving_out(start: Start, per_call: int, kerass: Any) -> Any:
+    """Keras's function for batches, which passes over those that were stepped on before."""
+    left = start.step
+
+    def function(iterator: Any) -> Any:
+        nonlocal left
+        if not left:
+            return kerass(iterator)
+        taken = min(per_call, left)
+        for _ in range(taken):
+            next(iterator)
+        left -= taken
+        return start.logs
+
+    return function
 
 
 def run_fused_fit(task: TrainingTask, train: BoundStep, test: BoundStep | None) -> dict[str, list[float]]:
@@ -48,13 +73,15 @@ def run_fused_fit(task: TrainingTask, train: BoundStep, test: BoundStep | None) 
     callbacks.per_call = per_call
     callbacks.training = _Pass(train, callbacks.told)
     callbacks.validation = None if test is None else _Pass(test)
+    callbacks.position.is_exact = True
     with contextlib.ExitStack() as stack:
         # What `fit` takes for one step is one call.
         stack.callback(setattr, model, "steps_per_execution", model.steps_per_execution)
         model.steps_per_execution = 1
-        stack.enter_context(_called_by_keras(model, "train", callbacks.training))
-        if callbacks.validation is not None:
-            stack.enter_context(_called_by_keras(model, "test", callbacks.validation))
+        for name, own in (("train", callbacks.training), ("test", callbacks.validation)):
+            if own is not None:
+                stack.callback(own.end)
+                stack.enter_context(_called_by_keras(model, name, functools.partial(_or_kerass, own)))
         # Endless, and made into an iterator once: making one takes as long as many steps.
         stand_in = tf.data.Dataset.from_tensors({_STAND_IN: 0}).repeat()
         return _fit(
@@ -80,8 +107,15 @@ def check_fit_calls_functions(model: keras.Model) -> None:
         CannotExecute: The model makes its own.
     """
     for name in ("make_train_function", "make_test_function", "fit", "evaluate"):
-        if getattr(type(model), name) is not getattr(keras.Model, name) or name in vars(model):
+        if not _calls_functions(model, name):
             raise CannotExecute("fused", f"{type(model).__name__} has a `{name}` of its own")
+
+
+def _calls_functions(model: keras.Model, *names: str) -> bool:
+    """Whether methods are Keras's own."""
+    return all(
+        getattr(type(model), name) is getattr(keras.Model, name) and name not in vars(model) for name in names
+    )
 
 
 def _fit(
@@ -120,12 +154,22 @@ class _Pass:
         self._step = step
         self._told = told
         self._calls: Generator[Call] | None = None
+        self._left_out = 0
+        self._logs: Logs = {}
         self.last = 0
 
-    def begin(self, epoch: int) -> None:
-        """Begin an epoch."""
+    def begin(self, epoch: int, start: int = 0, logs: Logs | None = None, left_out: int = 0) -> None:
+        """Begin an epoch.
+
+        Args:
+            epoch: Counted from 0.
+            start: How many steps of it were taken before.
+            logs: What the last of them returned.
+            left_out: How many calls they were, which are passed over.
+        """
         self.end()
-        self._calls = self._step.calls(epoch, self._told)
+        self._logs, self._left_out = logs or {}, left_out
+        self._calls = self._step.calls(epoch, self._told, start)
 
     def run(self) -> Logs:
         """Run the next call.
@@ -134,6 +178,9 @@ class _Pass:
             StopIteration: There is none, by which Keras knows the end of a pipeline.
         """
         assert self._calls is not None
+        if self._left_out:
+            self._left_out -= 1
+            return self._logs
         call = next(self._calls)
         logs = call.run()
         self.last = call.last
@@ -145,17 +192,23 @@ class _Pass:
             self._calls.close()
 
 
-@contextlib.contextmanager
-def _called_by_keras(model: keras.Model, name: str, own: _Pass) -> Iterator[None]:
-    """Have `fit` call a function for the stand-in, and Keras's for anything else."""
-    maker = f"make_{name}_function"
-    make = getattr(model, maker)
-    make(force=True)
-    kerass = getattr(model, f"{name}_function")
+def _or_kerass(own: _Pass, kerass: Any) -> Any:
+    """A function that runs a pass for the stand-in, and is Keras's for anything else."""
 
     def function(iterator: Any) -> Any:
         spec = getattr(iterator, "element_spec", None)
         return own.run() if isinstance(spec, dict) and _STAND_IN in spec else kerass(iterator)
+
+    return function
+
+
+@contextlib.contextmanager
+def _called_by_keras(model: keras.Model, name: str, around: Callable[[Any], Any]) -> Iterator[None]:
+    """Have `fit` call what is made of the function that Keras makes."""
+    maker = f"make_{name}_function"
+    make = getattr(model, maker)
+    make(force=True)
+    function = around(getattr(model, f"{name}_function"))
 
     @functools.wraps(make)
     def given(force: bool = False) -> None:
@@ -166,7 +219,6 @@ def _called_by_keras(model: keras.Model, name: str, own: _Pass) -> Iterator[None
     try:
         yield
     finally:
-        own.end()
         delattr(model, maker)
         make(force=True)
 
@@ -180,10 +232,14 @@ class _FusedCallbacks(Callbacks):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_begin(epoch, logs)
-        self.training.begin(epoch)
+        start, steps = self.first_step(epoch), self.params["steps"]
+        # The last call of an epoch may be a short one.
+        left_out = -(-start // self.per_call) if start == steps else start // self.per_call
+        self.training.begin(epoch, start, self.start.logs, left_out)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        super().on_train_batch_begin(batch * self.per_call, logs)
+        first = batch * self.per_call
+        self.begin_call(first, min(first + self.per_call, self.params["steps"] or math.inf) - 1, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(self.training.last, logs)

@@ -67,13 +67,13 @@ class FusedStep(BoundStep):
             step.check_xla(self.batches.batch_size)
         self._function = function
 
-    def calls(self, epoch: int, told: Told | None = None) -> Generator[Call]:
+    def calls(self, epoch: int, told: Told | None = None, start: int = 0) -> Generator[Call]:
         """A call for so many steps, or what is left of the epoch."""
         self.prepare()
         assert self._chunks is not None
         steps = self._execution.steps_per_call
         # Closed as soon as no more is asked for: a pipeline is read ahead.
-        with contextlib.closing(self._chunks.epoch(epoch)) as chunks:
+        with contextlib.closing(self._chunks.epoch(epoch, start)) as chunks:
             for number, some in itertools.groupby(chunks, lambda each: each.first // steps):
                 yield _Chunks(number * steps, some, self, told)
 

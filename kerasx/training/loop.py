@@ -67,13 +67,24 @@ def _first_epoch(task: TrainingTask) -> int:
     return getattr(task.model, "_initial_epoch", None) or task.initial_epoch
 
 
+def begin_at(model: keras.Model, epoch: int) -> None:
+    """Have training begin with an epoch, whatever Keras's BackupAndRestore has found."""
+    if getattr(model, "_initial_epoch", None):
+        model._initial_epoch = epoch
+
+
 def run_batches(step: BoundStep, epoch: int, callbacks: keras.callbacks.CallbackList) -> Logs:
     """Take a training step on each batch of an epoch; returns the last step's logs.
 
     Callbacks hear of a batch before and after each call of the step, be it for one batch or for many.
     """
     logs: Logs = {}
-    with contextlib.closing(step.calls(epoch, getattr(callbacks, "told", None))) as calls:
+    told, start = None, 0
+    if isinstance(callbacks, Callbacks):
+        callbacks.position.is_exact = True
+        told, start = callbacks.told, callbacks.first_step(epoch)
+        logs = callbacks.start.logs if start else {}
+    with contextlib.closing(step.calls(epoch, told, start)) as calls:
         for call in calls:
             callbacks.on_train_batch_begin(call.first)
             logs = call.run()

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import keras
+import tensorflow as tf
 
+from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.training.binding import BoundStep, SingleStep
 from kerasx.training.execution import Execution
 from kerasx.training.fused import FusedStep
-from kerasx.training.steps import Step
+from kerasx.training.position import Keeper, Position, Start, ToldLast
+from kerasx.training.steps import Logs, Step, own_train_step
 
 AnyCallbacks = TypeVar("AnyCallbacks", bound="Callbacks")
 
@@ -31,7 +34,9 @@ class TrainingTask:
         execution: How each step is to be executed.
         train_step: The step that the user named or that the model brings; None for the strategy's own.
         test_step: The same for evaluation.
-        initial_epoch: The epoch to start with, counted from 0.
+        start: Where to begin.
+        position: Where training is.
+        keeper: Keeps the state of the training as it goes; None for nobody.
     """
 
     model: keras.Model
@@ -42,13 +47,20 @@ class TrainingTask:
     execution: Execution
     train_step: Step | None = None
     test_step: Step | None = None
-    initial_epoch: int = 0
+    start: Start = field(default_factory=Start)
+    position: Position = field(default_factory=Position, repr=False)
+    keeper: Keeper | None = field(default=None, repr=False)
     _bound: dict[tuple[Step, int], BoundStep] = field(default_factory=dict, repr=False)
 
     @property
     def optimizer(self) -> Any:
         """The optimizer, of which `apply` takes the gradients."""
         return self.model.optimizer
+
+    @property
+    def initial_epoch(self) -> int:
+        """The epoch to start with, counted from 0."""
+        return self.start.epoch
 
     def execute(self, execution: Execution) -> None:
         """Change the execution, and let go of what was bound in another."""
@@ -63,13 +75,28 @@ class TrainingTask:
             self._bound[key] = kind(step, self.model, batches, self.execution)
         return self._bound[key]
 
+    def try_step(self) -> None:
+        """Take a training step eagerly, so that everything is made that steps make when they are first taken.
+
+        What it changes is not put back.
+        """
+        step = self.train_step or own_train_step
+        if isinstance(self.batches.rows, Arrays):
+            batch = next(iter(self.batches.limited(1).epoch(self.start.epoch)))
+        else:
+            # Not of the pipeline, which would be somewhere else afterwards.
+            batch = tf.nest.map_structure(
+                lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), self.batches.signature
+            )
+        step(self.model, batch)
+
     def callback_list(self, kind: type[AnyCallbacks]) -> AnyCallbacks:
         """The callbacks as Keras drives them, with a history and the order of batches kept in step.
 
         Args:
             kind: The class of the list.
         """
-        return kind(
+        callbacks = kind(
             [BatchPosition(self.batches), *self.callbacks],
             add_history=True,
             add_progbar=False,
@@ -78,20 +105,86 @@ class TrainingTask:
             epochs=self.epochs,
             steps=self.batches.steps,
         )
+        self.position = Position(self.start.epoch)
+        if isinstance(callbacks, Callbacks):
+            callbacks.start, callbacks.position, callbacks.keeper = self.start, self.position, self.keeper
+        if self.keeper is not None:
+            # After the history, which Keras adds to the others.
+            last = ToldLast(self.keeper, self.position, callbacks.callbacks)
+            last.set_model(self.model)
+            callbacks.callbacks.append(last)
+        return callbacks
 
 
 class Callbacks(keras.callbacks.CallbackList):
     """Keras's list of callbacks, with the event of steps between two batch events.
 
     A callback of kerasx may have a method `on_steps(steps)`, which is told how many steps of the epoch are
-    taken, also inside a call that takes many.
+    taken, also inside a call that takes many. Of steps that were taken before training was gone on with,
+    callbacks are not told again.
+
+    Attributes:
+        start: Where training begins.
+        position: Where training is.
+        keeper: Told of each step once all callbacks have been; None for nobody.
     """
+
+    start: Start = Start()
+    keeper: Keeper | None = None
+    _left_out = False
+    _is_told = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.position = Position()
+        super().__init__(*args, **kwargs)
+
+    def first_step(self, epoch: int) -> int:
+        """How many steps of an epoch were taken before."""
+        return self.start.step if epoch == self.start.epoch else 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Tell of an epoch."""
+        super().on_epoch_begin(epoch, logs)
+        self._is_told = self.start.begun and epoch == self.start.epoch
+        self.position.epoch, self.position.step = epoch, self.first_step(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Tell of a call that begins with a batch."""
+        self.begin_call(batch, batch, logs)
+
+    def begin_call(self, first: int, last: float, logs: Any = None) -> None:
+        """Tell of a call for some batches, unless all of them were stepped on before."""
+        self._left_out = last < self.first_step(self.position.epoch)
+        if self._left_out:
+            return
+        if not self._is_told:
+            super().on_train_batch_begin(first, logs)
+        self._is_told = False
+        self.position.begun = True
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Tell of a call that has ended with a batch."""
+        if self._left_out:
+            return
+        super().on_train_batch_end(batch, logs)
+        self.position.begun = False
+        self._taken(batch + 1, logs)
 
     def told(self, steps: int) -> None:
         """Tell of steps taken."""
         for callback in self.callbacks:
             if (on_steps := getattr(callback, "on_steps", None)) is not None:
                 on_steps(steps)
+        if self.position.begun:
+            self._taken(steps, None)
+
+    def _taken(self, steps: int, logs: Logs | None) -> None:
+        total = self.params.get("steps") if self.params else None
+        # With steps_per_execution Keras's numbers go beyond the last batch.
+        self.position.step = min(steps, total or steps)
+        self.position.logs = logs or {}
+        if self.keeper is not None:
+            self.keeper.step_end()
 
 
 class BatchPosition(keras.callbacks.Callback):

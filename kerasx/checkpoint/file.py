@@ -1,0 +1,98 @@
+"""A checkpoint on disk: one safetensors file, whole or not there, with a digest of all that is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from kerasx.checkpoint.packing import Arrays
+from kerasx.runs.files import replace_file
+
+FORMAT = 1
+_STATE, _DIGEST = "state", "digest"
+# What safetensors has no name for is kept as bytes beside the name of its dtype.
+_KNOWN = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
+class DamagedError(Exception):
+    """A file that is no checkpoint, or not all of one."""
+
+
+def write_checkpoint(path: Path, arrays: Arrays, state: Mapping[str, Any]) -> None:
+    """Write a file, so that a kill at any moment leaves all of it or nothing.
+
+    Args:
+        path: The file.
+        arrays: By name.
+        state: What JSON can hold; numbers that are not finite among it.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    others = {name: (array.dtype.name, list(array.shape)) for name, array in arrays.items() if _other(array)}
+    plain = {name: _as_bytes(array) if name in others else array for name, array in arrays.items()}
+    text = json.dumps({"format": FORMAT, "dtypes": others, **state}, sort_keys=True)
+    metadata = {_STATE: text, _DIGEST: _digest(text, plain)}
+    replace_file(path, lambda temporary: save_file(plain, temporary, metadata))
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # that the file is there has to last, too
+    finally:
+        os.close(folder)
+
+
+def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the state of a file.
+
+    Raises:
+        DamagedError: It is cut short, changed, or of another format.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            plain = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DamagedError(str(error)) from error
+    text = metadata.get(_STATE, "")
+    if metadata.get(_DIGEST) != _digest(text, plain):
+        raise DamagedError("its digest is not that of what is in it")
+    state: dict[str, Any] = json.loads(text)
+    if state.get("format") != FORMAT:
+        raise DamagedError(f"it has the format {state.get('format')}, and this kerasx reads {FORMAT}")
+    arrays = {
+        name: _from_bytes(array, *state["dtypes"][name]) if name in state["dtypes"] else array
+        for name, array in plain.items()
+    }
+    return arrays, state
+
+
+def _other(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.str.lstrip("<>|=") not in _KNOWN
+
+
+def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _from_bytes(array: np.ndarray[Any, Any], dtype: str, shape: list[int]) -> np.ndarray[Any, Any]:
+    import ml_dtypes  # TensorFlow's: bfloat16 and the like
+
+    kind = getattr(ml_dtypes, dtype, dtype)
+    return np.frombuffer(array.tobytes(), np.dtype(kind)).reshape(shape)
+
+
+def _digest(text: str, arrays: Arrays) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.dtype.str}{arrays[name].shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

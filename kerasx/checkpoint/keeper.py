@@ -1,0 +1,185 @@
+"""Keeps the state of a training: by time, after each epoch, and when training is asked to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasx.checkpoint.callback_state import callback_state, set_callback_state
+from kerasx.checkpoint.folder import Checkpoint, keep
+from kerasx.checkpoint.packing import Arrays, packed
+from kerasx.checkpoint.randomness import random_state, set_random_state
+from kerasx.checkpoint.variables import OwnVariables, fits, read_variables, set_variables
+from kerasx.errors import Interrupted, UsageError
+from kerasx.signals import Stop
+from kerasx.training.loop import begin_at
+from kerasx.training.task import TrainingTask
+
+CHECKPOINT_SECONDS = 60.0
+# What training may wait for checkpoints after epochs, as a share of its time.
+_SHARE = 0.01
+
+
+class CheckpointKeeper:
+    """Writes checkpoints into a folder while training goes on, and begins with the state of one.
+
+    Args:
+        folder: Where they are kept.
+        task: What is trained.
+        own: Variables beside the model's.
+        remembering: Callbacks whose state is kept, beside Keras's history.
+        every: Seconds after which the state is kept within an epoch.
+        before: The checkpoint to begin with; None to begin anew.
+        stop: Whether training was asked to end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        task: TrainingTask,
+        own: OwnVariables,
+        *,
+        remembering: Sequence[keras.callbacks.Callback],
+        every: float,
+        before: Checkpoint | None,
+        stop: Stop,
+    ) -> None:
+        self._folder = folder
+        self._task = task
+        self._own = own
+        self._every = every
+        self._remembering = list(remembering)
+        self._before = before
+        self._stop = stop
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._begun = self._kept = time.monotonic()
+        self._spent = 0.0
+        self.is_training = False
+
+    @property
+    def seconds(self) -> float:
+        """Of training, those before a run was gone on with among them."""
+        before = 0.0 if self._before is None else float(self._before.state["seconds"])
+        return before + time.monotonic() - self._begun
+
+    def train_begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Bring back what the checkpoint has."""
+        self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
+        self._begun = self._kept = time.monotonic()
+        if self._before is not None:
+            begin_at(model, self._task.start.epoch)
+            self._restore(self._before)
+        self.is_training = True
+
+    def epoch_begin(self, epoch: int) -> None:
+        """Once more within an epoch: metrics have been reset, and callbacks told of an epoch they know."""
+        if self._before is None or epoch != self._task.start.epoch:
+            return
+        if self._task.start.step:
+            self._restore(self._before)
+        else:
+            # Keras's history begins anew in each training.
+            self._restore_callbacks(self._before, keras.callbacks.History)
+
+    def step_end(self) -> None:
+        """Keep the state when it is time to, or when training is to end here."""
+        self._own.complete()
+        # Where a callback has ended the training, this epoch's end is near.
+        if not self._task.position.is_exact or self._is_at_end_of_call() or self._task.model.stop_training:
+            return
+        if self._stop.signal is not None:
+            self._end(self._stop.signal)
+        if time.monotonic() - self._kept >= self._every:
+            self._keep()
+
+    def epoch_end(self) -> None:
+        """Keep the state, unless epochs are so short that training would wait for it."""
+        self._own.complete()
+        if self._stop.signal is not None:
+            self._end(self._stop.signal)
+        now = time.monotonic()
+        is_last = self._task.position.epoch >= self._task.epochs or self._task.model.stop_training
+        if is_last or now - self._kept >= self._every or self._spent <= _SHARE * (now - self._begun):
+            self._keep()
+
+    def train_end(self) -> None:
+        """See that all is written."""
+        self.is_training = False
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            try:
+                writing.result()
+            except OSError as error:
+                raise UsageError(
+                    f"The checkpoint cannot be written to `{self._folder}`: {error.strerror or error}. Those"
+                    " written before are whole."
+                ) from error
+
+    def _is_at_end_of_call(self) -> bool:
+        """Whether a call has taken all its steps, and its end has still to be told of."""
+        position, execution = self._task.position, self._task.execution
+        if not position.begun:
+            return False
+        return position.step % execution.steps_per_call == 0 or position.step == self._task.batches.steps
+
+    def _end(self, number: int) -> None:
+        self._keep()
+        self.close()
+        raise Interrupted(number)
+
+    def _keep(self) -> None:
+        started = time.monotonic()
+        self.close()  # one at a time
+        arrays, state = self.state()
+        position = self._task.position
+        self._writing = self._writer.submit(keep, self._folder, position.epoch, position.step, arrays, state)
+        self._kept = time.monotonic()
+        self._spent += self._kept - started
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """All of the state as it is now: a copy."""
+        model, position = self._task.model, self._task.position
+        arrays: Arrays = {}
+        logs = {name: keras.ops.convert_to_numpy(value) for name, value in position.logs.items()}
+        state = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "begun": position.begun,
+            "logs": packed(logs, "logs", arrays),
+            "stopped": bool(model.stop_training),
+            "seconds": self.seconds,
+            "variables": read_variables(model, self._own, arrays),
+            "random": random_state(arrays),
+            "callbacks": [
+                callback_state(each, f"callback.{place}", arrays)
+                for place, each in enumerate(self._remembering)
+            ],
+        }
+        return arrays, state
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        model, names = self._task.model, checkpoint.state["variables"]
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if not fits(model, self._own, names):
+            # What is made by the first step is made by one that is undone.
+            self._task.try_step()
+        set_variables(model, self._own, names, checkpoint.arrays)
+        set_random_state(checkpoint.state["random"], checkpoint.arrays)
+        self._restore_callbacks(checkpoint, keras.callbacks.Callback)
+
+    def _restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
+        states = checkpoint.state["callbacks"]
+        for callback, state in zip(self._remembering, states, strict=True):
+            if isinstance(callback, kind):
+                set_callback_state(callback, state, checkpoint.arrays)

@@ -1,0 +1,130 @@
+"""All variables that training changes: the model's, its optimizer's, its metrics', and those of nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.checkpoint.packing import Arrays
+from kerasx.errors import UsageError
+
+
+class OwnVariables:
+    """Variables that code of users makes beside the model: of optimizers, metrics and generators of its own.
+
+    They are known by the order in which they are made, which is the same whenever the code is.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[weakref.ref[tf.Variable]] = []
+        self._is_complete = False
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note what is made meanwhile."""
+
+        def creator(following: Any, **arguments: Any) -> Any:
+            variable = following(**arguments)
+            if not self._is_complete:
+                with contextlib.suppress(TypeError):  # of a kind that cannot be referred to
+                    self._made.append(weakref.ref(variable))
+            return variable
+
+        with tf.variable_creator_scope(creator):
+            yield
+
+    def complete(self) -> None:
+        """Note no more: a step has made what it makes, and what it makes further is not kept."""
+        if not self._is_complete:
+            self._is_complete = True
+            self._let_go()
+
+    def of_nobody(self, model: keras.Model) -> list[tf.Variable]:
+        """Those of them that are not the model's, its optimizer's or its metrics'."""
+        if not self._is_complete:
+            self._let_go()
+        known = {id(_stored(each)) for each in variables_of(model)}
+        alive = (each() for each in self._made)
+        return [each for each in alive if each is not None and id(each) not in known]
+
+    def _let_go(self) -> None:
+        """Of variables that nobody holds any more, some may wait to be collected."""
+        gc.collect()
+        self._made = [each for each in self._made if each() is not None]
+
+
+def variables_of(model: keras.Model) -> list[Any]:
+    """The model's variables, seeds among them, its optimizer's and its metrics'."""
+    optimizer = [] if model.optimizer is None else list(model.optimizer.variables)
+    return [*model.variables, *optimizer, *model.metrics_variables]
+
+
+def read_variables(model: keras.Model, own: OwnVariables, arrays: Arrays) -> list[str]:
+    """Copy all values; returns their names in order."""
+    named = _named(model, own)
+    for name, variable in named:
+        arrays[name] = _value(variable)
+    return [name for name, _ in named]
+
+
+def fits(model: keras.Model, own: OwnVariables, names: list[str]) -> bool:
+    """Whether there are the variables of which values were copied."""
+    return [name for name, _ in _named(model, own)] == names
+
+
+def set_variables(model: keras.Model, own: OwnVariables, names: list[str], arrays: Arrays) -> None:
+    """Give all variables their values back.
+
+    Raises:
+        UsageError: There are others than those of which values were copied.
+    """
+    named = dict(_named(model, own))
+    if list(named) != names:
+        missing, new = sorted(set(names) - set(named)), sorted(set(named) - set(names))
+        raise UsageError(
+            "The checkpoint is of other variables than this training has: "
+            + "; ".join(
+                f"{what} {', '.join(each[:5])}"
+                for what, each in (("it lacks", missing), ("there are besides", new))
+                if each
+            )
+            + ". Has the model's or the step's code changed?"
+        )
+    for name, variable in named.items():
+        if tuple(variable.shape) != arrays[name].shape:
+            raise UsageError(
+                f"The checkpoint has {name} in the shape {list(arrays[name].shape)}, and this training in"
+                f" {list(variable.shape)}. Has the model's code changed?"
+            )
+        variable.assign(arrays[name])
+
+
+def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
+    """By their place, as two builds of a model may call a variable differently."""
+    groups = {
+        "model": list(model.variables),
+        "optimizer": [] if model.optimizer is None else list(model.optimizer.variables),
+        "metrics": list(model.metrics_variables),
+        "own": own.of_nobody(model),
+    }
+    return [
+        (f"{group}.{place}", variable)
+        for group, variables in groups.items()
+        for place, variable in enumerate(variables)
+    ]
+
+
+def _value(variable: Any) -> np.ndarray[Any, Any]:
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def _stored(variable: Any) -> Any:
+    """The TensorFlow variable in a Keras one."""
+    return variable.value if isinstance(variable, keras.Variable) else variable

@@ -1,0 +1,100 @@
+"""What is written down before the first step, of a new run or of one that is gone on with."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from kerasx.assembly.assemble import Assembly
+from kerasx.assembly.model import policy_of
+from kerasx.checkpoint.callback_state import go_on_writing
+from kerasx.checkpoint.packing import unpacked
+from kerasx.data.arrays import Arrays
+from kerasx.errors import UsageError
+from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, RunDirectory
+from kerasx.runs.environment import environment_record, versions
+from kerasx.runs.files import write_json, write_text
+from kerasx.runs.recorder import EpochRecorder
+from kerasx.runs.resume import Resumption
+from kerasx.training.position import Start
+
+
+def write_start(assembly: Assembly, directory: RunDirectory, command: list[str] | None) -> None:
+    """What is known before the first step: the experiment and what it runs with."""
+    task = assembly.task
+    write_text(directory.path / EXPERIMENT, assembly.experiment.to_toml())
+    record = environment_record(
+        assembly.resolver.answers,
+        command,
+        execution=task.execution.mode,
+        jit=task.execution.jit,
+        dtype_policy=policy_of(task.model),
+        data_digest=assembly.dataset.digest,
+        sources=assembly.resolver.references.sources(),
+        notes=list(assembly.notes),
+    )
+    write_json(directory.path / ENVIRONMENT, record)
+    directory.write_summary({"status": "running", "strategy": assembly.experiment.strategy.described})
+
+
+def check_same(directory: RunDirectory, assembly: Assembly) -> None:
+    """See that a run would go on with the data and the execution that it began with.
+
+    Raises:
+        UsageError: It would not.
+    """
+    recorded, task = directory.environment, assembly.task
+    if recorded.get("data_digest") != assembly.dataset.digest:
+        raise UsageError(
+            f"The data of {directory.name} has changed since it was begun: it cannot be gone on with."
+            " Train a new run."
+        )
+    before = (recorded.get("execution"), recorded.get("jit"))
+    if before != (task.execution.mode, task.execution.jit):
+        raise UsageError(
+            f"{directory.name} was executed as {_execution(*before)}, and would be as"
+            f" {_execution(task.execution.mode, task.execution.jit)} now: it cannot be gone on with."
+        )
+    sources = recorded.get("sources", {})
+    now = assembly.resolver.references.sources()
+    for path in (path for path, digest in now.items() if sources.get(path, digest) != digest):
+        assembly.notes.append(
+            f"`{path}` has changed since {directory.name} was begun: what it says now is used"
+        )
+    begun_with = recorded.get("versions", {})
+    for name, version in versions().items():
+        if begun_with.get(name) not in (None, version):
+            assembly.notes.append(
+                f"{directory.name} was begun with {name} {begun_with[name]}, and goes on with {version}: bits"
+                " may differ"
+            )
+
+
+def _execution(mode: object, jit: object) -> str:
+    return f"{mode} with jit" if jit else f"{mode} without jit"
+
+
+def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder) -> None:
+    """Begin where the run was, and leave nothing in its files that came after."""
+    directory, checkpoint, task = resumed.directory, resumed.checkpoint, assembly.task
+    text = directory.experiment.with_values(epochs=resumed.experiment.epochs).to_toml()
+    write_text(directory.path / EXPERIMENT, text)
+    directory.write_summary({"status": "running", "strategy": resumed.experiment.strategy.described})
+    if checkpoint is None:
+        recorder.set_state([])
+        go_on_writing(task.callbacks, 0)
+        return
+    state = checkpoint.state
+    logs = {name: tf.constant(value) for name, value in unpacked(state["logs"], checkpoint.arrays).items()}
+    task.start = Start(resumed.first_epoch, int(state["step"]), bool(state["begun"]), logs)
+    task.batches.go_through(task.start.epoch)
+    go_on_writing(task.callbacks, task.start.epoch)
+
+
+def not_kept(assembly: Assembly) -> list[str]:
+    """What of a training no checkpoint keeps, to be said when it starts."""
+    if isinstance(assembly.dataset.train, Arrays):
+        return []
+    return [
+        "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws at"
+        " random is kept in no checkpoint"
+    ]
