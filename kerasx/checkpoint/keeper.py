@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kerasx.checkpoint.callback_state import callback_state, set_callback_state
-from kerasx.checkpoint.folder import Checkpoint, keep
+from kerasx.checkpoint.folder import Checkpoint, keep, newest
 from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
 from kerasx.checkpoint.variables import OwnVariables, fits, read_variables, set_variables
@@ -36,6 +36,10 @@ class CheckpointKeeper:
         every: Seconds after which the state is kept within an epoch.
         before: The checkpoint to begin with; None to begin anew.
         stop: Whether training was asked to end.
+
+    Attributes:
+        position: Where training is.
+        is_training: Whether there will be a next step.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class CheckpointKeeper:
         before: Checkpoint | None,
         stop: Stop,
     ) -> None:
+        self.position = task.position
         self._folder = folder
         self._task = task
         self._own = own
@@ -60,6 +65,8 @@ class CheckpointKeeper:
         self._writing: Future[None] | None = None
         self._begun = self._kept = time.monotonic()
         self._spent = 0.0
+        # What training began with, until something is kept.
+        self._first: tuple[Arrays, dict[str, Any]] | None = None
         self.is_training = False
 
     @property
@@ -75,6 +82,8 @@ class CheckpointKeeper:
         if self._before is not None:
             begin_at(model, self._task.start.epoch)
             self._restore(self._before)
+        else:
+            self._first = self.state()
         self.is_training = True
 
     def epoch_begin(self, epoch: int) -> None:
@@ -90,23 +99,51 @@ class CheckpointKeeper:
     def step_end(self) -> None:
         """Keep the state when it is time to, or when training is to end here."""
         self._own.complete()
+        if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
+            self._first = self.state()  # what is made by the first step is there only now
         # Where a callback has ended the training, this epoch's end is near.
-        if not self._task.position.is_exact or self._is_at_end_of_call() or self._task.model.stop_training:
+        if not self.position.is_exact or self._is_at_end_of_call() or self._task.model.stop_training:
             return
         if self._stop.signal is not None:
             self._end(self._stop.signal)
         if time.monotonic() - self._kept >= self._every:
             self._keep()
 
-    def epoch_end(self) -> None:
+    def epoch_end(self, logs: dict[str, Any]) -> None:
         """Keep the state, unless epochs are so short that training would wait for it."""
         self._own.complete()
         if self._stop.signal is not None:
             self._end(self._stop.signal)
         now = time.monotonic()
-        is_last = self._task.position.epoch >= self._task.epochs or self._task.model.stop_training
+        is_last = self.position.epoch >= self._task.epochs or self._task.model.stop_training
         if is_last or now - self._kept >= self._every or self._spent <= _SHARE * (now - self._begun):
             self._keep()
+
+    def variables(self) -> Arrays:
+        """Copies of all variables."""
+        arrays: Arrays = {}
+        read_variables(self._task.model, self._own, arrays)
+        return arrays
+
+    def set_variables(self, arrays: Arrays) -> None:
+        """Give variables the values of copies."""
+        set_variables(self._task.model, self._own, list(arrays), arrays)
+
+    def set_last(self) -> tuple[int, int] | None:
+        """Bring back the last state that was kept, callbacks aside.
+
+        Returns:
+            Its epoch and step; None where none was, or not all of it.
+        """
+        self.close()
+        last, _ = newest(self._folder)
+        kept = self._first if last is None else (last.arrays, last.state)
+        if kept is None or not fits(self._task.model, self._own, kept[1]["variables"]):
+            return None
+        arrays, state = kept
+        set_variables(self._task.model, self._own, state["variables"], arrays)
+        set_random_state(state["random"], arrays)
+        return state["epoch"], state["step"]
 
     def train_end(self) -> None:
         """See that all is written."""
@@ -127,7 +164,7 @@ class CheckpointKeeper:
 
     def _is_at_end_of_call(self) -> bool:
         """Whether a call has taken all its steps, and its end has still to be told of."""
-        position, execution = self._task.position, self._task.execution
+        position, execution = self.position, self._task.execution
         if not position.begun:
             return False
         return position.step % execution.steps_per_call == 0 or position.step == self._task.batches.steps
@@ -141,14 +178,15 @@ class CheckpointKeeper:
         started = time.monotonic()
         self.close()  # one at a time
         arrays, state = self.state()
-        position = self._task.position
+        position = self.position
         self._writing = self._writer.submit(keep, self._folder, position.epoch, position.step, arrays, state)
+        self._first = None
         self._kept = time.monotonic()
         self._spent += self._kept - started
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All of the state as it is now: a copy."""
-        model, position = self._task.model, self._task.position
+        model, position = self._task.model, self.position
         arrays: Arrays = {}
         logs = {name: keras.ops.convert_to_numpy(value) for name, value in position.logs.items()}
         state = {

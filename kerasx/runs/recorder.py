@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import time
 from typing import Any
 
 import keras
 
-from kerasx.errors import NonFiniteError
 from kerasx.runs.directory import HISTORY, METRICS, RunDirectory
 from kerasx.runs.files import append_line, to_json, write_text
 
@@ -54,29 +52,6 @@ class EpochRecorder(keras.callbacks.Callback):
             write_text(self._run.path / HISTORY, _csv(self._rows))
         else:
             append_line(self._run.path / HISTORY, _csv([row], header=list(self._rows[0])).splitlines()[-1])
-
-
-class FiniteCheck(keras.callbacks.Callback):
-    """Ends training when an epoch leaves a loss or a weight that is not a finite number."""
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the losses of the epoch and at the model's variables.
-
-        Raises:
-            NonFiniteError: One of them is infinite or not a number.
-        """
-        for name, value in (logs or {}).items():
-            if name in ("loss", "val_loss") and isinstance(value, float) and not math.isfinite(value):
-                self._fail(f"`{name}` is {value}", epoch)
-        for variable in self.model.variables:
-            if not keras.ops.all(keras.ops.isfinite(variable)):
-                self._fail(f"`{variable.path}` holds values that are not finite", epoch)
-
-    def _fail(self, what: str, epoch: int) -> None:
-        raise NonFiniteError(
-            f"Training became non-finite: {what} after epoch {epoch + 1}."
-            " A smaller learning rate is the usual way out."
-        )
 
 
 class StepCounter(keras.callbacks.Callback):

@@ -28,13 +28,15 @@ from kerasx.runs.begin import begin_again, check_same, not_kept, write_start
 from kerasx.runs.directory import CHECKPOINTS, LOG, RunDirectory, create_run
 from kerasx.runs.lock import locked
 from kerasx.runs.log import RunLog
-from kerasx.runs.recorder import EpochRecorder, FiniteCheck, StepCounter
+from kerasx.runs.non_finite import diagnosis
+from kerasx.runs.recorder import EpochRecorder, StepCounter
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.resume import Resumption
 from kerasx.runs.saving import save_model
 from kerasx.signals import Stop
 from kerasx.startup import start_xla
+from kerasx.training.finite import ADVICE, FiniteWatch
 from kerasx.training.task import TrainingTask
 
 if TYPE_CHECKING:
@@ -157,10 +159,9 @@ def _train(
         recorder,
         log,
         *(reporter.callbacks(task.batches.steps) if reporter else []),
-        FiniteCheck(),
     ]
     stop = Stop(
-        lambda: keeper.is_training and task.position.is_exact,
+        lambda: keeper.is_training and keeper.position.is_exact,
         lambda: note("ending at the next step: once more ends at once"),
     )
     keeper = CheckpointKeeper(
@@ -172,7 +173,8 @@ def _train(
         before=None if resumed is None else resumed.checkpoint,
         stop=stop,
     )
-    task.keeper = keeper
+    watch = FiniteWatch()
+    task.followers = [watch, keeper]
     if resumed is None:
         write_start(assembly, directory, command)
     else:
@@ -187,6 +189,10 @@ def _train(
     try:
         with stop.listening():
             history = _history(assembly)
+    except NonFiniteError as error:
+        if (said := diagnosis(task, keeper, watch, directory.path)) is None:
+            raise
+        raise NonFiniteError(f"Training became non-finite {said}.{ADVICE}") from error
     finally:
         keeper.close()
     seconds = assembly.compile_seconds + time.perf_counter() - started

@@ -42,7 +42,10 @@ class BoundStep(ABC):
     Attributes:
         model: What it steps.
         batches: What it steps through.
+        singly_from: From which step of the epoch on to come back after each; None for never.
     """
+
+    singly_from: int | None = None
 
     def __init__(self, model: keras.Model, batches: Batches) -> None:
         self.model = model

@@ -83,6 +83,9 @@ class FusedStep(BoundStep):
         while done < chunk.steps:
             started = time.perf_counter()
             upto = min(done + self._pace, chunk.steps)
+            if self.singly_from is not None:
+                left = self.singly_from - chunk.first - done
+                upto = min(upto, done + max(1, left))
             logs = self._function(chunk.table, chunk.numbers, done, upto)
             self._pace = max(1, int(_SECONDS * (upto - done) / (time.perf_counter() - started)))
             done = upto

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,8 +45,14 @@ class Position:
     is_exact: bool = False
 
 
-class Keeper(Protocol):
-    """Keeps the state of a training, and brings it back; told of each place at which it can be kept."""
+class Follower(Protocol):
+    """Follows a training, to keep its state, say; told of each place between two steps.
+
+    Attributes:
+        position: Where training is.
+    """
+
+    position: Position
 
     def train_begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
         """Training begins, and all callbacks have been told so."""
@@ -57,7 +63,7 @@ class Keeper(Protocol):
     def step_end(self) -> None:
         """A step was taken, within a call of many or at its end."""
 
-    def epoch_end(self) -> None:
+    def epoch_end(self, logs: dict[str, Any]) -> None:
         """An epoch has ended, and all callbacks have been told so."""
 
     def train_end(self) -> None:
@@ -65,33 +71,39 @@ class Keeper(Protocol):
 
 
 class ToldLast(keras.callbacks.Callback):
-    """Tells a keeper what all other callbacks have been told of before.
+    """Tells followers what all other callbacks have been told of before.
 
     Args:
-        keeper: Told.
+        followers: Told, in their order.
         position: Of the task.
         callbacks: All callbacks, itself among them.
     """
 
-    def __init__(self, keeper: Keeper, position: Position, callbacks: list[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self, followers: Sequence[Follower], position: Position, callbacks: list[keras.callbacks.Callback]
+    ) -> None:
         super().__init__()
-        self._keeper = keeper
+        self._followers = followers
         self._position = position
         self._callbacks = callbacks
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Bring back the state that the run had."""
-        self._keeper.train_begin(self.model, [each for each in self._callbacks if each is not self])
+        """Training begins."""
+        for each in self._followers:
+            each.train_begin(self.model, [other for other in self._callbacks if other is not self])
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Once more, where it is one from within the epoch."""
-        self._keeper.epoch_begin(epoch)
+        """An epoch begins."""
+        for each in self._followers:
+            each.epoch_begin(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the state."""
+        """An epoch has ended, and so the position is the beginning of the next."""
         self._position.epoch, self._position.step, self._position.logs = epoch + 1, 0, {}
-        self._keeper.epoch_end()
+        for each in self._followers:
+            each.epoch_end(logs or {})
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Nothing more is to be kept."""
-        self._keeper.train_end()
+        """Training ends."""
+        for each in self._followers:
+            each.train_end()

@@ -65,11 +65,16 @@ def total_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: A
     return model.compute_loss(x, y, y_pred, sample_weight)
 
 
-def track_loss(model: keras.Model, loss: Any, x: Any) -> None:
-    """Add the loss to the mean that is reported, weighted by the rows of the batch."""
+def loss_tracker(model: keras.Model) -> keras.metrics.Mean | None:
+    """The mean that is reported as the loss; None for a model that is not compiled with a loss."""
     # Keras's own list: a model that overrides `metrics` may have another metric of that name.
     metrics = keras.Model.metrics.fget(model)
-    tracker = next((m for m in metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)), None)
+    return next((m for m in metrics if m.name == "loss" and isinstance(m, keras.metrics.Mean)), None)
+
+
+def track_loss(model: keras.Model, loss: Any, x: Any) -> None:
+    """Add the loss to the mean that is reported, weighted by the rows of the batch."""
+    tracker = loss_tracker(model)
     if tracker is None:
         return
     # Under a distribution strategy the loss is divided by the replicas; what is reported is not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from kerasx.data.batches import Batches
 from kerasx.training.binding import BoundStep, SingleStep
 from kerasx.training.execution import Execution
 from kerasx.training.fused import FusedStep
-from kerasx.training.position import Keeper, Position, Start, ToldLast
+from kerasx.training.position import Follower, Position, Start, ToldLast
 from kerasx.training.steps import Logs, Step, own_train_step
 
 AnyCallbacks = TypeVar("AnyCallbacks", bound="Callbacks")
@@ -36,7 +37,7 @@ class TrainingTask:
         test_step: The same for evaluation.
         start: Where to begin.
         position: Where training is.
-        keeper: Keeps the state of the training as it goes; None for nobody.
+        followers: Told of each place between two steps, in their order.
     """
 
     model: keras.Model
@@ -49,7 +50,7 @@ class TrainingTask:
     test_step: Step | None = None
     start: Start = field(default_factory=Start)
     position: Position = field(default_factory=Position, repr=False)
-    keeper: Keeper | None = field(default=None, repr=False)
+    followers: list[Follower] = field(default_factory=list, repr=False)
     _bound: dict[tuple[Step, int], BoundStep] = field(default_factory=dict, repr=False)
 
     @property
@@ -107,10 +108,13 @@ class TrainingTask:
         )
         self.position = Position(self.start.epoch)
         if isinstance(callbacks, Callbacks):
-            callbacks.start, callbacks.position, callbacks.keeper = self.start, self.position, self.keeper
-        if self.keeper is not None:
+            callbacks.start, callbacks.position = self.start, self.position
+            callbacks.followers = self.followers
+        if self.followers:
+            for each in self.followers:
+                each.position = self.position
             # After the history, which Keras adds to the others.
-            last = ToldLast(self.keeper, self.position, callbacks.callbacks)
+            last = ToldLast(self.followers, self.position, callbacks.callbacks)
             last.set_model(self.model)
             callbacks.callbacks.append(last)
         return callbacks
@@ -126,11 +130,11 @@ class Callbacks(keras.callbacks.CallbackList):
     Attributes:
         start: Where training begins.
         position: Where training is.
-        keeper: Told of each step once all callbacks have been; None for nobody.
+        followers: Told of each step once all callbacks have been.
     """
 
     start: Start = Start()
-    keeper: Keeper | None = None
+    followers: Sequence[Follower] = ()
     _left_out = False
     _is_told = False
 
@@ -183,8 +187,8 @@ class Callbacks(keras.callbacks.CallbackList):
         # With steps_per_execution Keras's numbers go beyond the last batch.
         self.position.step = min(steps, total or steps)
         self.position.logs = logs or {}
-        if self.keeper is not None:
-            self.keeper.step_end()
+        for each in self.followers:
+            each.step_end()
 
 
 class BatchPosition(keras.callbacks.Callback):

@@ -1,0 +1,206 @@
+"""Where a training became non-finite: its steps are taken again, and the one at fault is looked into."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.checkpoint.keeper import CheckpointKeeper
+from kerasx.checkpoint.packing import Arrays
+from kerasx.data.arrays import Arrays as Rows
+from kerasx.parity.seams import observed
+from kerasx.runs.files import replace_file
+from kerasx.training.finite import FiniteWatch, first_non_finite
+from kerasx.training.steps import train_step
+from kerasx.training.task import TrainingTask
+
+ROWS = "non-finite.npz"
+
+
+class _Found(Exception):
+    """The step that is looked for was taken."""
+
+
+def diagnosis(task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, folder: Path) -> str | None:
+    """What became non-finite first, in which step and layer; the rows of its batch are written down.
+
+    Steps are taken again from the last state that was kept, one by one from where all was known to be finite.
+    What callbacks do between epochs is not done again.
+
+    Args:
+        task: That failed; its state is not its own afterwards.
+        keeper: Has the state.
+        watch: Knows up to where all was finite.
+        folder: Of the run.
+
+    Returns:
+        A sentence; None where all stays finite this time.
+    """
+    found = _step_at_fault(task, keeper, watch)
+    if found is None:
+        return None
+    epoch, step, before = found
+    keeper.set_variables(before)
+    batch = next(iter(task.batches.epoch(epoch, step)))
+    _write_rows(folder / ROWS, task, epoch, step, batch)
+    what = _what_is_non_finite(task, batch)
+    return f"in step {step + 1} of epoch {epoch + 1}, {what}. The rows of its batch are in {folder / ROWS}"
+
+
+def _step_at_fault(
+    task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch
+) -> tuple[int, int, Arrays] | None:
+    """Epoch and step, counted from 0, and the variables before it."""
+    last = keeper.set_last()
+    if last is None:
+        return None
+    first_epoch, first_step = last
+    bound = task.bind(task.train_step or train_step, task.batches)
+    before: Arrays = {}
+    for epoch in range(first_epoch, watch.finite[0] + 2):
+        start = first_step if epoch == first_epoch else 0
+        if not start:
+            task.model.reset_metrics()
+        # Steps that were all finite the first time need not be looked at.
+        known = watch.finite[1] if epoch == watch.finite[0] else None if epoch < watch.finite[0] else 0
+        bound.singly_from = known
+        before = keeper.variables()
+        at_fault = start
+
+        def taken(steps: int, known: int | None = known) -> None:
+            nonlocal before, at_fault
+            if known is None or steps < known:
+                return
+            if steps > known and first_non_finite(task.model) is not None:
+                raise _Found
+            before, at_fault = keeper.variables(), steps
+
+        try:
+            with contextlib.closing(bound.calls(epoch, taken, start)) as calls:
+                for call in calls:
+                    call.run()
+        except _Found:
+            return epoch, at_fault, before
+        finally:
+            bound.singly_from = None
+    return None
+
+
+def _write_rows(path: Path, task: TrainingTask, epoch: int, step: int, batch: Any) -> None:
+    parts = dict(zip(("x", "y", "sample_weight"), batch, strict=False))
+    arrays = {}
+    for name, part in parts.items():
+        leaves = keras.tree.flatten(part)
+        for place, leaf in enumerate(leaves):
+            arrays[name if len(leaves) == 1 else f"{name}_{place}"] = keras.ops.convert_to_numpy(leaf)
+    if isinstance(task.batches.rows, Rows):
+        size = task.batches.batch_size
+        arrays["rows"] = task.batches.row_numbers(epoch)[step * size : (step + 1) * size]
+    replace_file(path, lambda temporary: np.savez(temporary, **arrays))
+
+
+# --- Within the step --------------------------------------------------------------------------------------
+
+
+def _what_is_non_finite(task: TrainingTask, batch: Any) -> str:
+    """In words, the first of: the batch, an output of a layer, the loss, a gradient, a weight."""
+    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
+        if any(not _is_finite(leaf) for leaf in keras.tree.flatten(part)):
+            return f"`{name}` of the batch holds values that are not finite"
+    seen = _Seen(scales=isinstance(task.model.optimizer, keras.optimizers.LossScaleOptimizer))
+    with _layers_watched(seen), observed(seen), contextlib.suppress(Exception):
+        # Whatever the step raises once its numbers are none.
+        (task.train_step or train_step)(task.model, batch)
+    if seen.layer is not None:
+        return f"the output of the layer `{seen.layer}` was the first that was not finite"
+    if seen.said:
+        return seen.said[0]
+    weights = first_non_finite(task.model)
+    if weights is not None:
+        return f"{weights} after the update, of finite gradients"
+    return "where eager execution, operation by operation, stays finite: XLA or the graph rounds otherwise"
+
+
+@dataclass
+class _Seen:
+    """What of a step is not finite, in the order in which it was computed."""
+
+    scales: bool
+    layer: str | None = None
+    said: list[str] = field(default_factory=list)
+
+    def called_layer(self, *seen: Any) -> None:
+        """Layers are watched one by one."""
+
+    def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
+        """The model's loss."""
+        if not _is_finite(loss):
+            self.said.append(f"the loss is {float(keras.ops.max(loss))}, of finite outputs")
+
+    def called_loss(self, criterion: Any, y_true: Any, y_pred: Any, loss: Any) -> None:
+        """The loss of an output."""
+        if not _is_finite(loss):
+            name = getattr(criterion, "name", type(criterion).__name__)
+            self.said.append(f"the loss `{name}` is not finite, of finite outputs")
+
+    def scaled_loss(self, loss: Any, scaled: Any) -> None:
+        """A scaled loss may overflow, upon which the scale shrinks."""
+
+    def took_gradient(self, target: Any, sources: Any, gradients: Any) -> None:
+        """Gradients as the tape gives them."""
+        for leaf in keras.tree.flatten(target):
+            if not self.scales and not _is_finite(leaf):
+                self.said.append("the loss is not finite, of finite outputs")
+        for source, gradient in zip(keras.tree.flatten(sources), keras.tree.flatten(gradients), strict=False):
+            # With loss scaling such a step is left out, and no fault.
+            if gradient is not None and not self.scales and not _is_finite(gradient):
+                path = getattr(source, "path", None) or source.name
+                self.said.append(f"the gradient of `{path}` is not finite, of a finite loss")
+
+    def begins_apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
+        """Gradients as the optimizer receives them."""
+        for variable, gradient in zip(variables, gradients, strict=False):
+            if gradient is not None and not self.scales and not _is_finite(gradient):
+                self.said.append(f"the gradient of `{variable.path}` is not finite once the step changed it")
+
+    def applied(self, optimizer: Any) -> None:
+        """Seen in the weights."""
+
+    def updated_metric(self, *seen: Any) -> None:
+        """Metrics may be what they like."""
+
+
+@contextlib.contextmanager
+def _layers_watched(seen: _Seen) -> Iterator[None]:
+    """Note the first layer whose outputs are not finite, the innermost one."""
+    original = keras.Layer.__call__
+
+    @functools.wraps(original)
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = original(layer, *args, **kwargs)
+        is_layer = not isinstance(layer, keras.losses.Loss | keras.metrics.Metric)
+        looks = seen.layer is None and is_layer and tf.executing_eagerly()
+        if looks and not all(map(_is_finite, keras.tree.flatten(outputs))):
+            seen.layer = layer.path
+        return outputs
+
+    keras.Layer.__call__ = call
+    try:
+        yield
+    finally:
+        keras.Layer.__call__ = original
+
+
+def _is_finite(value: Any) -> bool:
+    values = value.values if isinstance(value, tf.IndexedSlices) else value
+    if not (tf.is_tensor(values) and values.dtype.is_floating):
+        return True
+    return bool(tf.reduce_all(tf.math.is_finite(values)))
