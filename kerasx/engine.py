@@ -115,11 +115,10 @@ class Engine:
             if experiment is None
             else {name: getattr(experiment, name) for name in experiment.model_fields_set}
         )
-        asked = directory.experiment.with_values(
-            **{k: v for k, v in given.items() if v is not None}, **values
-        )
-        check_resumable(directory, asked)
+        named = {name: value for name, value in given.items() if value is not None}
+        asked = directory.experiment.with_values(**named | values)
         with locked(directory):
+            check_resumable(directory, asked)
             ahead = Ahead(asked.dataset, self.registry)
             start_tensorflow()
             from kerasx.runs.resume import resumption

@@ -15,6 +15,8 @@ from kerasx.runs.files import write_text
 
 # What a callback is given anew in each training.
 _GIVEN = ("_model", "model", "params", "validation_data")
+# How Keras's CSVLogger goes on with its file, which is decided when training begins.
+_OF_FILES = ("append", "append_header")
 # Keras's callbacks compare by one of these, which they choose when they first need it.
 _COMPARISONS = {"less": keras.ops.less, "greater": keras.ops.greater}
 _COMPARISON = "__comparison__"
@@ -34,7 +36,7 @@ def callback_state(callback: keras.callbacks.Callback, name: str, arrays: Arrays
         return {"own": packed(callback.get_state(), name, arrays)}
     attributes = {}
     for attribute, value in vars(callback).items():
-        if attribute in _GIVEN:
+        if attribute in (*_GIVEN, *_OF_FILES):
             continue
         comparison = next((key for key, each in _COMPARISONS.items() if each is value), None)
         try:

@@ -105,15 +105,19 @@ class Batches:
         """Bring a pipeline to where it is after some epochs, as far as it can be without its batches."""
         if isinstance(self.rows, Arrays):
             return
-        source = self.rows.source
+        source, steps = self.rows.source, self.steps
         for epoch in range(epochs):
             if isinstance(source, keras.utils.PyDataset):
                 source.on_epoch_begin()
                 source.on_epoch_end()
+                continue
+            # Each iterator that is made draws the next order.
+            batches = self.epoch(epoch)
+            if steps is None:
+                steps = sum(1 for _ in batches)
             else:
-                # Each iterator that is made draws the next order.
-                self.position = epoch
-                iter(self.dataset)
+                iter(batches)
+            self.end_epoch(steps)
 
     def end_epoch(self, steps: int | None = None) -> None:
         """Tell that an epoch was gone through, for loops that do without `fit`.

@@ -92,9 +92,15 @@ def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder
 
 def not_kept(assembly: Assembly) -> list[str]:
     """What of a training no checkpoint keeps, to be said when it starts."""
-    if isinstance(assembly.dataset.train, Arrays):
-        return []
-    return [
-        "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws at"
-        " random is kept in no checkpoint"
-    ]
+    notes = []
+    if not isinstance(assembly.dataset.train, Arrays):
+        notes.append(
+            "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws"
+            " at random is kept in no checkpoint"
+        )
+    if draws := assembly.task.draws:
+        notes.append(
+            f"the step draws from tf.random ({', '.join(draws)}), of which TensorFlow does not tell the"
+            " state: a run that is gone on with draws others; use keras.random"
+        )
+    return notes

@@ -39,6 +39,7 @@ class LoopStrategy(StepStrategy):
                 raise UsageError(f"A loop has to return a dictionary of logs, not {type(logs).__name__}.")
             return logs if logs is not None else task.model.get_metrics_result()
 
+        task.loop = self._loop
         validation = task.validation
         test = None if validation is None else task.bind(task.test_step or test_step, validation)
         return run_epochs(task, epoch_of, test, reports=True)

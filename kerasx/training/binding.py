@@ -19,6 +19,19 @@ from kerasx.training.steps import Logs, Step
 
 Told = Callable[[int], None]
 
+_STATEFUL_DRAWS = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+}
+
 
 class Call(ABC):
     """One call of a step: on one batch, or on many in a row.
@@ -43,7 +56,10 @@ class BoundStep(ABC):
         model: What it steps.
         batches: What it steps through.
         singly_from: From which step of the epoch on to come back after each; None for never.
+        draws: Operations of the step that draw from TensorFlow's stateful random streams, as far as is known.
     """
+
+    draws: tuple[str, ...] = ()
 
     singly_from: int | None = None
 
@@ -110,7 +126,7 @@ class SingleStep(BoundStep):
     def prepare(self, *, compiles: bool = True) -> None:
         """Trace the step, where it is a function with a signature."""
         if not self._execution.eager and not is_distributed(self.model):
-            traced(self._function)
+            self.draws = stateful_draws(traced(self._function))
 
     def calls(self, epoch: int, told: Told | None = None, start: int = 0) -> Generator[Call]:
         """A call for each batch."""
@@ -133,6 +149,18 @@ class _OneBatch(Call):
 
     def run(self) -> Logs:
         return self._function(self._batch)
+
+
+def stateful_draws(concrete: Any) -> tuple[str, ...]:
+    """Operations of a concrete function that draw from TensorFlow's stateful random streams."""
+    return tuple(sorted(operations_of(concrete) & _STATEFUL_DRAWS))
+
+
+def operations_of(concrete: Any) -> set[str]:
+    """The kinds of all operations of a concrete function, those of functions that it calls among them."""
+    definition = concrete.graph.as_graph_def()
+    bodies = [definition.node, *(each.node_def for each in definition.library.function)]
+    return {node.op for body in bodies for node in body}
 
 
 def traced(function: Any) -> Any:

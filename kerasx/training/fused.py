@@ -51,6 +51,7 @@ class FusedStep(BoundStep):
         with ThreadPoolExecutor(1) as pool:
             chunks = pool.submit(Chunks, self.batches, self._execution.steps_per_call)
             step = TracedStep(fused_step, self.batches.signature, jit)
+            self.draws = step.draws
             _check_logs(step.outputs)
             self._chunks = chunks.result()
         function = self._loop(self._chunks, step)

@@ -15,7 +15,7 @@ from kerasx.training.binding import BoundStep, SingleStep
 from kerasx.training.execution import Execution
 from kerasx.training.fused import FusedStep
 from kerasx.training.position import Follower, Position, Start, ToldLast
-from kerasx.training.steps import Logs, Step, own_train_step
+from kerasx.training.steps import Logs, Loop, Step, own_train_step
 
 AnyCallbacks = TypeVar("AnyCallbacks", bound="Callbacks")
 
@@ -35,6 +35,7 @@ class TrainingTask:
         execution: How each step is to be executed.
         train_step: The step that the user named or that the model brings; None for the strategy's own.
         test_step: The same for evaluation.
+        loop: What goes over one epoch's batches in the place of steps; None where steps are taken.
         start: Where to begin.
         position: Where training is.
         followers: Told of each place between two steps, in their order.
@@ -48,6 +49,7 @@ class TrainingTask:
     execution: Execution
     train_step: Step | None = None
     test_step: Step | None = None
+    loop: Loop | None = None
     start: Start = field(default_factory=Start)
     position: Position = field(default_factory=Position, repr=False)
     followers: list[Follower] = field(default_factory=list, repr=False)
@@ -68,6 +70,12 @@ class TrainingTask:
         self.execution = execution
         self._bound.clear()
 
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """As of `BoundStep`, of the step that is trained by."""
+        bound = [each for (_, batches), each in self._bound.items() if batches == id(self.batches)]
+        return tuple(dict.fromkeys(name for each in bound for name in each.draws))
+
     def bind(self, step: Step, batches: Batches) -> BoundStep:
         """A step of this task's model in this task's execution; bound once to the same batches."""
         key = (step, id(batches))
@@ -81,15 +89,18 @@ class TrainingTask:
 
         What it changes is not put back.
         """
-        step = self.train_step or own_train_step
         if isinstance(self.batches.rows, Arrays):
-            batch = next(iter(self.batches.limited(1).epoch(self.start.epoch)))
+            batches = self.batches.limited(1).epoch(self.start.epoch)
         else:
             # Not of the pipeline, which would be somewhere else afterwards.
             batch = tf.nest.map_structure(
                 lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), self.batches.signature
             )
-        step(self.model, batch)
+            batches = tf.data.Dataset.from_tensors(batch)
+        if self.loop is not None:
+            self.loop(self.model, batches)
+        else:
+            (self.train_step or own_train_step)(self.model, next(iter(batches)))
 
     def callback_list(self, kind: type[AnyCallbacks]) -> AnyCallbacks:
         """The callbacks as Keras drives them, with a history and the order of batches kept in step.

@@ -11,23 +11,8 @@ import keras
 import tensorflow as tf
 
 from kerasx.errors import one_line
-from kerasx.training.binding import traced
+from kerasx.training.binding import operations_of, stateful_draws, traced
 from kerasx.training.execution import CannotExecute
-
-# Operations that draw from TensorFlow's stateful streams, of which XLA ignores the seeds.
-_SEEDED_BY_TENSORFLOW = {
-    "Multinomial",
-    "ParameterizedTruncatedNormal",
-    "RandomGamma",
-    "RandomPoisson",
-    "RandomPoissonV2",
-    "RandomShuffle",
-    "RandomStandardNormal",
-    "RandomUniform",
-    "RandomUniformInt",
-    "TruncatedNormal",
-}
-
 
 # Operations that look at values, and that XLA leaves out.
 _LOOKING_AT_VALUES = {"Assert", "CheckNumerics", "CheckNumericsV2"}
@@ -46,6 +31,7 @@ class TracedStep:
     Attributes:
         function: The step as a TensorFlow function.
         outputs: What it returns, with specs in the place of tensors.
+        draws: As of `BoundStep`.
         loop_jit: Whether XLA is to compile the loop around it as well. Not of convolutions: within a loop it
             compiles those for a CPU without its library of kernels, several times slower and to other bits.
 
@@ -62,10 +48,11 @@ class TracedStep:
         )
         concrete = traced(self.function)
         self.outputs = concrete.structured_outputs
-        operations = _operations(concrete)
-        if jit and (drawing := sorted(operations & _SEEDED_BY_TENSORFLOW)):
+        operations = operations_of(concrete)
+        self.draws = stateful_draws(concrete)
+        if jit and self.draws:
             raise CannotExecute(
-                "jit", f"it draws from tf.random ({', '.join(drawing)}), whose seed XLA ignores"
+                "jit", f"it draws from tf.random ({', '.join(self.draws)}), whose seed XLA ignores"
             )
         if jit and operations & _LOOKING_AT_VALUES and (looking := sorted(_checks(concrete.graph))):
             raise CannotExecute("jit", f"it checks values ({', '.join(looking)}), which XLA leaves out")
@@ -90,12 +77,6 @@ def refusal(error: BaseException) -> str:
     """Why XLA refuses, in a few words: the operations that it lacks, where that is it."""
     lacking = sorted(set(re.findall(r"No registered '(\w+)' OpKernel for XLA", str(error))))
     return f"it lacks {', '.join(lacking)}" if lacking else one_line(error)
-
-
-def _operations(concrete: Any) -> set[str]:
-    graph = concrete.graph.as_graph_def()
-    nodes = [graph.node, *(function.node_def for function in graph.library.function)]
-    return {node.op for each in nodes for node in each}
 
 
 def _checks(graph: Any) -> set[str]:
