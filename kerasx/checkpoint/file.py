@@ -41,7 +41,10 @@ def write_checkpoint(path: Path, arrays: Arrays, state: Mapping[str, Any]) -> No
     plain = {name: _as_bytes(array) if name in others else array for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, "dtypes": others, **state}, sort_keys=True)
     metadata = {_STATE: text, _DIGEST: _digest(text, plain)}
-    replace_file(path, lambda temporary: save_file(plain, temporary, metadata))
+    try:
+        replace_file(path, lambda temporary: save_file(plain, temporary, metadata))
+    except SafetensorError as error:  # what the system says is in its text alone
+        raise OSError(str(error)) from error
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # that the file is there has to last, too

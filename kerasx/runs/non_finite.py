@@ -189,7 +189,7 @@ def _layers_watched(seen: _Seen) -> Iterator[None]:
         is_layer = not isinstance(layer, keras.losses.Loss | keras.metrics.Metric)
         looks = seen.layer is None and is_layer and tf.executing_eagerly()
         if looks and not all(map(_is_finite, keras.tree.flatten(outputs))):
-            seen.layer = layer.path
+            seen.layer = layer.path or layer.name
         return outputs
 
     keras.Layer.__call__ = call

@@ -90,12 +90,10 @@ def first_non_finite(model: keras.Model) -> str | None:
 
 def _non_finite_loss(tracker: Any, logs: Mapping[str, Any]) -> str | None:
     """Of the sum of the epoch's losses, or of what the step returned as its loss."""
-    sums = [] if tracker is None else [tracker.total]
-    returned = logs.get("loss")
-    if returned is not None and keras.ops.size(returned) == 1:
-        sums.append(returned)
-    values = [float(keras.ops.convert_to_numpy(each).reshape(())) for each in sums]
-    return next((f"the loss is {value}" for value in values if not math.isfinite(value)), None)
+    value = 0.0 if tracker is None else float(tracker.total.numpy())
+    if not value and (returned := logs.get("loss")) is not None and keras.ops.size(returned) == 1:
+        value = float(keras.ops.convert_to_numpy(returned).reshape(()))
+    return None if math.isfinite(value) else f"the loss is {value}"
 
 
 def _non_finite_weight(model: keras.Model) -> str | None:

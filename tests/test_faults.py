@@ -1,0 +1,188 @@
+"""What goes wrong while a run is trained ends it with a reason, and leaves what it had."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from killing import killed
+from resuming import STEPS, experiment, outcome, rows
+
+import kerasx
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> kerasx.Engine:
+    return kerasx.Engine(runs=tmp_path / "runs")
+
+
+def test_a_kill_changes_no_bit(tmp_path: Path) -> None:
+    """A sample of tests/soak/test_kill.py."""
+    found = killed(tmp_path, seed=3, kills=3, execution=("gradient-tape", "graph", False))
+    assert len(found.kills) >= 2, found.kills
+    assert found.got == found.expected
+
+
+class Raises(keras.callbacks.Callback):
+    """Raises in a later epoch."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error: BaseException | None = error
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1 and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+
+@pytest.mark.parametrize("error", [ValueError("of a callback"), MemoryError("no more")], ids=repr)
+def test_what_a_callback_raises_ends_the_run_with_its_reason(
+    engine: kerasx.Engine, error: BaseException
+) -> None:
+    values = {"strategy": "gradient-tape", "execution": "graph", "jit": False}
+    whole = outcome(engine.train(experiment(**values)))
+    before = {run.path for run in engine.list_runs()}
+    callbacks = [each.value for each in experiment().callbacks]
+    with pytest.raises(kerasx.UsageError, match=str(error)):
+        engine.train(experiment(**values, callbacks=[*callbacks, Raises(error)]))
+    (directory,) = {run.path for run in engine.list_runs()} - before
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert str(error) in summary["reason"]
+    assert summary["steps"] == STEPS
+    mended = Raises(error)
+    mended._error = None
+    callbacks = [each.value for each in experiment().callbacks]
+    run = engine.train(experiment(**values, callbacks=[*callbacks, mended]), resume=directory)
+    assert outcome(run) == whole
+
+
+@pytest.mark.parametrize("execution", ["fused", "graph"])
+def test_a_pipeline_that_raises_at_some_row(engine: kerasx.Engine, execution: str) -> None:
+    """In the second epoch, far into the data."""
+    import tensorflow as tf
+
+    data = rows()
+    count = {"rows": 0}
+
+    def each() -> Any:
+        for x, y in zip(data["x_train"], data["y_train"], strict=True):
+            count["rows"] += 1
+            if count["rows"] == 400:
+                raise OSError("the disk of row 400 is gone")
+            yield x, y
+
+    specs = (tf.TensorSpec([8], tf.float32), tf.TensorSpec([], tf.int64))
+    pipeline = tf.data.Dataset.from_generator(each, output_signature=specs).batch(16)
+    values = {"dataset": pipeline, "callbacks": [], "epochs": 5, "execution": execution, "jit": False}
+    with pytest.raises(kerasx.UsageError, match="the disk of row 400 is gone"):
+        engine.train(experiment(**values))
+    (run,) = engine.list_runs()
+    assert run.summary["status"] == "failed"
+    assert "the disk of row 400 is gone" in run.summary["reason"]
+    assert list((run.path / "checkpoints").glob("*.safetensors"))
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from kerasx.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_full_disk_is_told_of_and_the_older_state_is_whole(tmp_path: Path) -> None:
+    """By a limit to the size of files, under which the first checkpoints fit and the next does not."""
+    (tmp_path / "mine.py").write_text(
+        "import keras, resource\n"
+        "def build():\n"
+        "    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation='softmax')]\n"
+        "    return keras.Sequential([keras.Input((28, 28)), *layers])\n"
+        "class Fills(keras.callbacks.Callback):\n"
+        "    def on_epoch_begin(self, epoch, logs=None):\n"
+        "        if epoch == 2 and resource.getrlimit(resource.RLIMIT_FSIZE)[0] > 0:\n"
+        "            resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
+    )
+    options = [
+        "train", "--model", "mine.py:build", "--callback", "mine.py:Fills", "--epochs", "4",
+        "--loss", "sparse_categorical_crossentropy", "--batch-size", "2000", "--runs", "runs",
+    ]  # fmt: skip
+    limit = str(10**9)
+    done = _run(tmp_path, LIMITED, [limit, *options])
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    kept = sorted(path.name for path in (run / "checkpoints").iterdir() if not path.name.startswith("."))
+    assert kept[-1] == "000002-000000000.safetensors"
+    assert not list(run.rglob(".tmp-*"))
+    # With room again it goes on, and ends as if nothing had been.
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text().replace("epoch == 2", "epoch == 99"))
+    done = _run(tmp_path, LIMITED, [limit, "train", "--resume", "last", "--runs", "runs", "--json"])
+    assert done.returncode == 0, done.stderr
+    whole = _run(tmp_path, LIMITED, [limit, *options, "--json"])
+    assert json.loads(done.stdout)["weights_digest"] == json.loads(whole.stdout)["weights_digest"]
+
+
+def _run(folder: Path, code: str, options: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_run_that_cannot_be_written_to_is_told_of(engine: kerasx.Engine) -> None:
+    run = engine.train(experiment(callbacks=[], epochs=1))
+    kept = run.directory / "checkpoints"
+    kept.rename(run.directory / "aside")
+    kept.write_text("a file in its place")
+    with pytest.raises(kerasx.UsageError, match="cannot be written to"):
+        engine.train(experiment(callbacks=[], epochs=2), resume=run)
+    kept.unlink()
+    (run.directory / "aside").rename(kept)
+    if os.geteuid():  # root may write anywhere
+        kept.chmod(0o500)
+        try:
+            with pytest.raises(kerasx.UsageError, match="cannot be written to"):
+                engine.train(experiment(callbacks=[], epochs=2), resume=run)
+        finally:
+            kept.chmod(0o700)
+    assert engine.train(experiment(callbacks=[], epochs=2), resume=run).steps == 2 * STEPS
+
+
+def test_two_trainings_in_one_folder_at_a_time(engine: kerasx.Engine) -> None:
+    """In threads of one process, as in two processes of the same second."""
+    whole = outcome(engine.train(experiment(callbacks=[])))
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(engine.train(experiment(callbacks=[]))))
+        for _ in range(2)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert [outcome(run) for run in found] == [whole, whole]
+    assert len({run.directory for run in found}) == 2
+
+
+def test_twenty_trainings_in_one_process_leave_no_memory_behind(engine: kerasx.Engine) -> None:
+    """Resident memory after the 20th within a tenth of that after the 3rd."""
+    sizes = []
+    for number in range(20):
+        engine.train(experiment(callbacks=[], epochs=1, strategy="gradient-tape", seed=number))
+        sizes.append(_resident())
+    assert sizes[-1] < 1.1 * sizes[2], sizes
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
