@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, TypeGuard
 
@@ -69,7 +70,7 @@ def _as_component(given: object) -> object:
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return Component(name=given["name"], options={k: v for k, v in given.items() if k != "name"})
     if isinstance(given, bool | int | float) or (isinstance(given, Mapping) and "name" in given):
-        raise ValueError(f"{given!r} is not a name, a table with a name, or an object")
+        raise ValueError(f"{reprlib.repr(given)} is not a name, a table with a name, or an object")
     return Component(value=given)
 
 
@@ -145,8 +146,10 @@ def _as_rate(given: object) -> object:
     if isinstance(given, bool) or (isinstance(given, str) and _is_number(given)):
         raise ValueError("Input should be a number, or a learning-rate schedule")
     if isinstance(given, int | float | np.number):
-        if not (given > 0 and np.isfinite(given)):
-            raise ValueError("Input should be a finite number greater than 0")
+        with np.errstate(over="ignore"):
+            rate = np.float32(min(given, 1e300))  # as optimizers keep it; Python's integers know no bounds
+        if not (rate > 0 and np.isfinite(rate)):
+            raise ValueError("Input should be a finite number greater than 0, in float32")
         return float(given)
     return _as_component(given)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import keras
 
 from kerasx.assembly.resolve import Found, Resolver, make, refuse_options
 from kerasx.component import Component
-from kerasx.data.signature import Signature, tensor_info
+from kerasx.data.signature import Signature, TensorInfo, tensor_info
 from kerasx.errors import UsageError, one_line
 from kerasx.references import user_code_error
 
@@ -70,7 +72,24 @@ def load_model(path: Path, *, compile: bool = True) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
-        raise UsageError(f"`{path}` cannot be loaded as a Keras model: {one_line(error)}") from error
+        # Keras says the cause last, after the whole config.
+        cause = str(error).rpartition("Exception encountered: ")[2].strip() or str(error)
+        why = one_line(type(error)(cause)) if isinstance(error, TypeError | ValueError) else one_line(error)
+        raise UsageError(
+            f"`{path}` cannot be loaded as a Keras model: {why}{_saved_by_other(path)}"
+        ) from error
+
+
+def _saved_by_other(path: Path) -> str:
+    """A sentence about the Keras that saved a file, where it is not the installed one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+    except Exception:  # the file is damaged, which is said already
+        return ""
+    if version == keras.__version__ or not isinstance(version, str):
+        return ""
+    return f" (It was saved by Keras {version[:20]}, and {keras.__version__} is installed.)"
 
 
 def built(model: keras.Model, signature: Signature) -> Signature:
@@ -82,17 +101,36 @@ def built(model: keras.Model, signature: Signature) -> Signature:
     inputs = keras.tree.map_structure(
         lambda info: keras.KerasTensor(info.shape, dtype=info.dtype), signature.inputs
     )
+    _check_inputs(model, signature)
     try:
         # Symbolic: nothing is computed, and no state moves.
         outputs = model.compute_output_spec(inputs) if model.built else model(inputs)
     except Exception as error:
-        described = keras.tree.map_structure(lambda info: info.described, signature.inputs)
         raise UsageError(
-            f"The data does not fit the model `{model.name}`. Its inputs are {described}."
-            f" Keras says: {one_line(error)}",
+            f"{_does_not_fit(model, signature)} Keras says: {one_line(error)}",
             details=user_code_error("calling the model", error).details,
         ) from error
     return replace(signature, outputs=keras.tree.map_structure(tensor_info, outputs))
+
+
+def _does_not_fit(model: keras.Model, signature: Signature) -> str:
+    described = keras.tree.map_structure(lambda info: info.described, signature.inputs)
+    return f"The data does not fit the model `{model.name}`. Its inputs are {described}."
+
+
+def _check_inputs(model: keras.Model, signature: Signature) -> None:
+    """Refuse text, or axes too many or too few, for one input, which Keras refuses in training alone."""
+    expected = keras.tree.flatten(getattr(model, "inputs", None) or [])
+    given = signature.inputs
+    if len(expected) != 1 or not isinstance(given, TensorInfo):
+        return
+    shape = tuple(expected[0].shape)
+    if given.dtype == "string" and expected[0].dtype != "string":
+        raise UsageError(f"{_does_not_fit(model, signature)} It takes numbers: encode the text.")
+    longer, shorter = sorted((shape, given.shape), key=len, reverse=True)
+    # Keras adds or drops a last axis of one.
+    if len(longer) - len(shorter) > 1 or (len(longer) != len(shorter) and longer[-1] != 1):
+        raise UsageError(f"{_does_not_fit(model, signature)} It takes {tensor_info(expected[0]).described}.")
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
