@@ -162,6 +162,25 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _as_weights(given: object) -> object:
+    """Accept a number, or a list or table of numbers, one for each output."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping) and all(isinstance(key, str) for key in given):
+        return {key: _as_weight(value) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return tuple(_as_weight(value) for value in given)
+    return _as_weight(given)
+
+
+def _as_weight(given: object) -> float:
+    is_number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    # Python's integers may be too large for any float.
+    if not is_number or not -1e300 < given < 1e300:  # type: ignore[operator]
+        raise ValueError("Input should be a finite number, or a list or table of them, one for each output")
+    return float(given)  # type: ignore[arg-type]
+
+
 def _rate_to_plain(rate: float | Component | None) -> object:
     return _component_to_plain(rate) if isinstance(rate, Component) else rate
 
@@ -174,4 +193,5 @@ def _as_tuple(given: object) -> object:
 Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
 TreeField = Annotated[Any, BeforeValidator(_as_tree), PlainSerializer(_tree_to_plain)]
 TreesField = Annotated[Any, BeforeValidator(_as_trees), PlainSerializer(_tree_to_plain)]
+WeightsField = Annotated[float | tuple[float, ...] | dict[str, float] | None, PlainValidator(_as_weights)]
 RateField = Annotated[float | Component | None, PlainValidator(_as_rate), PlainSerializer(_rate_to_plain)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
@@ -23,18 +21,19 @@ from kerasx.component import (
     RateField,
     TreeField,
     TreesField,
+    WeightsField,
     components_of,
 )
 from kerasx.errors import UsageError, suggestion
 from kerasx.references import names_code
 from kerasx.tables import line_of, parsed_toml, text_of
+from kerasx.values import as_plain, holds_objects, texts_in
 
 ExecutionMode = Literal["eager", "graph", "fused"]
 # The line of a file that a key stands on, given it and those of the tables it is in; None for none.
 Line = Callable[[Sequence[int | str]], int | None]
 # More is no number that anybody means, and none that TensorFlow counts to.
 _Count = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
-_Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Experiment(BaseModel):
@@ -79,7 +78,7 @@ class Experiment(BaseModel):
     model: ComponentField = Component(name="mlp")
     dataset: ComponentField = Component(name="mnist")
     loss: TreeField = None
-    loss_weights: _Weight | tuple[_Weight, ...] | dict[str, _Weight] | None = None
+    loss_weights: WeightsField = None
     metrics: TreesField = None
     weighted_metrics: TreesField = None
     optimizer: ComponentField | None = None
@@ -170,7 +169,7 @@ class Experiment(BaseModel):
         found = []
         for name in type(self).model_fields:
             components = components_of(getattr(self, name))
-            if any(part.is_object or _holds_objects(part.options) for part in components):
+            if any(part.is_object or holds_objects(part.options) for part in components):
                 found.append(name)
         return found
 
@@ -180,14 +179,14 @@ class Experiment(BaseModel):
         found: dict[str, str] = {}
         for name in type(self).model_fields:
             for part in components_of(getattr(self, name)):
-                for text in _texts([part.name, part.options]):
+                for text in texts_in([part.name, part.options]):
                     if names_code(text) and not text.startswith("kerasx."):
                         found.setdefault(text, f"{text} ({name})")
         return list(found.values())
 
     def to_plain(self) -> dict[str, Any]:
         """The fields as TOML and JSON hold them, without those that are None."""
-        plain: dict[str, Any] = _plain(self.model_dump(mode="python", exclude_none=True))
+        plain: dict[str, Any] = as_plain(self.model_dump(mode="python", exclude_none=True))
         return plain
 
     def to_toml(self) -> str:
@@ -250,35 +249,6 @@ def _default(key: str) -> object:
     return None if field is None else field.default
 
 
-def _holds_objects(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_holds_objects(each) for each in value.values())
-    if isinstance(value, list | tuple):
-        return any(_holds_objects(each) for each in value)
-    plain = str | bool | int | float | datetime.date | datetime.time | np.generic | None
-    return not isinstance(value, plain)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(each)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, str | bool | int | float | datetime.date | datetime.time):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
-
-
 def _described(error: ValidationError, source: str, line: Line) -> str:
     """Every wrong field, with its line, its value and what it may be, as one message."""
     lines = []
@@ -296,7 +266,10 @@ def _described(error: ValidationError, source: str, line: Line) -> str:
 
 def _place(keys: Sequence[int | str], line: Line | None) -> str:
     number = None if line is None else line(keys)
-    return f"`{'.'.join(map(str, keys))}`" + ("" if number is None else f" (line {number})")
+    # Pydantic calls the key of a table so that is itself wrong.
+    return f"`{'.'.join(str(key) for key in keys if key != '[key]')}`" + (
+        "" if number is None else f" (line {number})"
+    )
 
 
 def _shortened(value: object) -> str:

@@ -131,6 +131,7 @@ LABELS = (
     row("labels not whole", train(y=Y + 0.5), "0.5 to 2.5", "class numbers"),
     row("labels above to validate on", train(x_test=X, y_test=Y + 3), "to 5", "classes 0 to 2"),
     row("labels text", train(y=np.array(list("abc") * 13 + ["a"])), "labels are text", "class numbers"),
+    row("labels complex", train(y=Y + 1j), "real numbers", "complex128"),
     row("labels in columns", train(y=np.stack([Y, Y], axis=1)), "[batch, 2]", "class numbers"),
     row(
         "labels one-hot for a sparse loss",
@@ -244,6 +245,7 @@ SHAPES = (
     ),
     row("validation of another rank", train(x_test=X[:, None], y_test=Y), "validation", "rank"),
     row("validation of other labels", train(x_test=X, y_test=np.eye(3)[Y]), "validation", "rank"),
+    row("x complex", train(x=X * 1j), "does not fit the model", "complex64", "real numbers"),
     row("x text", train(x=np.array([["a"] * 4] * ROWS)), "does not fit the model", "string"),
     row(
         "x dates",

@@ -56,6 +56,7 @@ def claiming(size: int) -> bytes:
 
 
 GOOD = archive(x_train=X, y_train=Y)
+TWO_COLUMNS = archive(x_train=X[:, :2], y_train=Y)
 
 
 def npz(name: str, content: bytes, *says: str) -> Bad:
@@ -399,13 +400,16 @@ def without(name: str) -> bytes:
     return result.getvalue()
 
 
+LOADED = "cannot be loaded as a Keras model"
+
+
 def keras_file(name: str, make: Callable[[], bytes], *says: str, **values: Any) -> Bad:
     """A row of a saved model."""
     return Bad(
         name,
-        ("own.keras", *says),
+        ("`own.keras`", *says) if LOADED in says else says,
         values={"model": "own.keras", **values},
-        files={"own.keras": lambda path: path.write_bytes(make()) and None},
+        files={"own.keras": lambda path: path.write_bytes(make()) and None, "two.npz": TWO_COLUMNS},
     )
 
 
@@ -419,7 +423,6 @@ def weights_file(name: str, make: Callable[[], bytes], *says: str) -> Bad:
     )
 
 
-LOADED = "cannot be loaded as a Keras model"
 MODELS = (
     keras_file("keras file empty", lambda: b"", LOADED),
     keras_file("keras file no zip", lambda: b"not a model" * 50, LOADED),
@@ -429,7 +432,7 @@ MODELS = (
     keras_file("keras file without weights", lambda: without("model.weights.h5"), LOADED),
     keras_file("keras file of a later Keras", later, LOADED, "of_keras_9", "saved by Keras 9.1.0"),
     keras_file("keras file is npz", lambda: GOOD, LOADED),
-    keras_file("keras file with a lambda", lambda: saved("lambda"), LOADED, "lambda"),
+    keras_file("keras file with a lambda", lambda: saved("lambda"), LOADED, "no code of a file is run"),
     keras_file("keras file with an own layer", lambda: saved("own"), LOADED, "Mine"),
     keras_file("keras file of no class", lambda: edited(layer(class_name="Danse")), LOADED, "Danse"),
     keras_file(
@@ -451,28 +454,15 @@ MODELS = (
         "keras file in another precision", saved, "float32", "mixed_float16", precision="mixed_float16"
     ),
     Bad("keras file gone", ("There is no file `gone.keras`",), values={"model": "gone.keras"}),
-    weights_file("weights empty", lambda: b"", "do not fit the model"),
-    weights_file("weights no h5", lambda: b"weights" * 100, "do not fit the model"),
-    weights_file("weights of another kind", lambda: GOOD, "do not fit the model"),
+    weights_file("weights empty", lambda: b"", "cannot be read"),
+    weights_file("weights no h5", lambda: b"weights" * 100, "cannot be read"),
+    weights_file("weights of another kind", lambda: GOOD, "cannot be read"),
     Bad(
         "weights of another model",
         ("own.keras", "do not fit the model"),
         values={"initial_weights": "own.keras"},
         files={"own.keras": lambda path: path.write_bytes(saved()) and None},
     ),
-)
-TWO_COLUMNS = archive(x_train=X[:, :2], y_train=Y)
-MODELS = tuple(
-    Bad(
-        **{
-            **vars(bad),
-            "says": [word for word in bad.says if word != "own.keras"],
-            "files": {**bad.files, "two.npz": TWO_COLUMNS},
-        }
-    )
-    if bad.name in ("keras file for other data", "keras file in another precision")
-    else bad
-    for bad in MODELS
 )
 
 

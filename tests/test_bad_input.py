@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
-from bad_data import DATA, NOTED, OBJECTS
+from bad_data import DATA, NOTED, OBJECTS, X, Y, changed
 from bad_files import FILES, MODELS, PLUGINS, REFERENCES, RUNS
 from bad_inputs import BASE, MINE, NAMES, OPTIONS, RANGES, TOML, Bad
 from typer.testing import CliRunner
 
-from kerasx import Engine, Experiment, PluginError
+from kerasx import Engine, Experiment, PluginError, UsageError
 from kerasx.cli.app import build_app
-from kerasx.errors import KerasxError
+from kerasx.errors import KerasxError, NonFiniteError
 
 ROWS = (*NAMES, *RANGES, *TOML, *OPTIONS, *DATA, *OBJECTS, *FILES, *REFERENCES, *MODELS, *RUNS)
 
@@ -196,6 +196,51 @@ def test_what_can_be_trained_on_is_told(noted: Bad, here: Path) -> None:
     said = "\n".join(run.notes)
     for expected in noted.says:
         assert expected in said
+
+
+class Notes:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+    def callbacks(self, steps: int | None) -> list[Any]:
+        return []
+
+
+def test_a_step_of_ones_own_may_deal_with_what_is_not_finite(here: Path) -> None:
+    """It is told of, and trained on; where that makes training non-finite, that is said as ever."""
+    notes = Notes()
+    dataset = {"x_train": changed(X, (7, 2), np.nan), "y_train": Y}
+    with pytest.raises(NonFiniteError):
+        Engine().train(**{**BASE, "dataset": dataset, "strategy": "mine.py:step"}, reporter=notes)
+    assert any(
+        "`x_train` holds 1 value" in note and "the step is left to deal" in note for note in notes.said
+    )
+
+
+def test_predictions_of_what_is_not_finite_are_told_of(here: Path, trained: Path) -> None:
+    """The other rows are predicted as they are without it."""
+    notes = Notes()
+    outputs = Engine().predict(trained, changed(X, (7, 2), np.inf), reporter=notes)
+    assert any(
+        "`x` holds 1 value that is not finite (1 infinite), the first in row 7" in n for n in notes.said
+    )
+    assert np.isfinite(np.delete(outputs, 7, axis=0)).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_folders_without_permission(here: Path, trained: Path) -> None:
+    """What cannot be written to is said before time is spent."""
+    shutil.copytree(trained, here / "mine" / "trained")
+    (here / "runs").mkdir(mode=0o500)
+    with pytest.raises(UsageError, match=r"runs.*--runs"):
+        Engine().train(**BASE)
+    with pytest.raises(UsageError, match="can be written to"):
+        Engine(runs="mine").export("trained", "runs/own.keras")
 
 
 def test_there_are_enough_rows() -> None:

@@ -117,6 +117,8 @@ def check_labels(loss: Any, signature: Signature) -> None:
             f"The loss {name} compares numbers, and the labels are text: give class numbers, as"
             " `numpy.unique(labels, return_inverse=True)[1]` has them."
         )
+    if labels.dtype.startswith("complex"):
+        raise UsageError(f"The loss {name} compares real numbers, and the labels are {labels.described}.")
     units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
     if units == 1 and name in _OF_CLASSES and getattr(loss, "axis", -1) == -1:
         raise UsageError(

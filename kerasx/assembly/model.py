@@ -69,15 +69,28 @@ def load_model(path: Path, *, compile: bool = True) -> keras.Model:
     """
     if not path.is_file():
         raise UsageError(f"There is no file `{path}`.")
+    if not zipfile.is_zipfile(path):
+        raise UsageError(
+            f"`{path}` cannot be loaded as a Keras model: it is no `.keras` archive, or not a whole one. Save"
+            " the model again with model.save."
+        )
     try:
         return keras.models.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
-        # Keras says the cause last, after the whole config.
-        cause = str(error).rpartition("Exception encountered: ")[2].strip() or str(error)
-        why = one_line(type(error)(cause)) if isinstance(error, TypeError | ValueError) else one_line(error)
         raise UsageError(
-            f"`{path}` cannot be loaded as a Keras model: {why}{_saved_by_other(path)}"
+            f"`{path}` cannot be loaded as a Keras model: {_why(error)}{_saved_by_other(path)}"
         ) from error
+
+
+def _why(error: Exception) -> str:
+    """Why Keras does not load a model: the cause, which it says last, after the whole config."""
+    cause = str(error).rpartition("Exception encountered: ")[2].strip()
+    advice = "Name a function that builds the model (path/file.py:build), and the file as initial weights."
+    if "Python lambda" in cause:
+        return f"it holds a Python lambda, which is code, and no code of a file is run. {advice}"
+    if cause.startswith("Could not locate "):
+        return f"{cause.partition('. ')[0]}. {advice}"
+    return one_line(type(error)(cause)) if isinstance(error, TypeError | ValueError) else one_line(error)
 
 
 def _saved_by_other(path: Path) -> str:
@@ -127,6 +140,8 @@ def _check_inputs(model: keras.Model, signature: Signature) -> None:
     shape = tuple(expected[0].shape)
     if given.dtype == "string" and expected[0].dtype != "string":
         raise UsageError(f"{_does_not_fit(model, signature)} It takes numbers: encode the text.")
+    if given.dtype.startswith("complex") and not expected[0].dtype.startswith("complex"):
+        raise UsageError(f"{_does_not_fit(model, signature)} It takes real numbers, {expected[0].dtype}.")
     longer, shorter = sorted((shape, given.shape), key=len, reverse=True)
     # Keras adds or drops a last axis of one.
     if len(longer) - len(shorter) > 1 or (len(longer) != len(shorter) and longer[-1] != 1):
@@ -145,6 +160,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
         raise UsageError(f"`{path}` is no weights file: its name has to end with .weights.h5 or .keras.")
     try:
         model.load_weights(path)
+    except OSError as error:
+        raise UsageError(f"The weights of `{path}` cannot be read: {one_line(error)}") from error
     except Exception as error:
         raise UsageError(f"The weights of `{path}` do not fit the model: {one_line(error)}") from error
 

@@ -145,7 +145,7 @@ def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
         if found.is_reference or found.component.name is None:
             raise user_code_error(f"making the {kind} `{name}`", error) from error
         raise UsageError(
-            f"The {kind} `{name}` refuses its options {kwargs}: {one_line(error)}",
+            f"The {kind} `{name}` refuses its options {found.component.options}: {one_line(error)}",
             details=traceback.format_exc(),
         ) from error
 

@@ -52,18 +52,23 @@ def non_finite(dataset: Dataset, parts: Sequence[str] = PARTS) -> list[NonFinite
     """What the arrays of a data set hold that is not finite; pipelines are not run to see it."""
     return [
         found
-        for rows, ending in ((dataset.train, "train"), (dataset.validation, "test"))
+        for rows, ending in ((dataset.train, "_train"), (dataset.validation, "_test"))
         if isinstance(rows, Arrays)
-        for name, array in _named(rows, ending, parts)
-        if (found := _look(name, array)) is not None
+        for found in non_finite_in(rows, parts, ending)
     ]
+
+
+def non_finite_in(rows: Arrays, parts: Sequence[str] = PARTS, ending: str = "") -> list[NonFinite]:
+    """The same of some rows; `ending` is that of the names of their arrays."""
+    found = [_look(name, array) for name, array in _named(rows, ending, parts)]
+    return [each for each in found if each is not None]
 
 
 def _named(rows: Arrays, ending: str, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for key in parts:
         for path, leaf in tree.flatten_with_path(getattr(rows, key)):
             if leaf is not None:
-                yield f"{key}_{ending}" + "".join(f"[{part!r}]" for part in path), leaf
+                yield f"{key}{ending}" + "".join(f"[{part!r}]" for part in path), leaf
 
 
 def _look(name: str, array: np.ndarray[Any, Any]) -> NonFinite | None:
