@@ -59,6 +59,7 @@ NOT_FINITE = (
     ),
     row("x nan as float64", train(changed(X.astype("float64"), (39, 3), np.nan)), "`x_train`", "row 39"),
     row("x infinite as float16", train(changed(X.astype("float16"), (2, 0), np.inf)), "`x_train`", "row 2"),
+    row("x nan in a huge batch", train(changed(X, 9, np.nan)), "`x_train`", "row 9", batch_size=2**31 - 1),
     row(
         "x nan to validate on",
         train(x_test=changed(X, (4, 0), np.nan), y_test=Y),

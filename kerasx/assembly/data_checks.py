@@ -73,7 +73,7 @@ def check_finite(model: keras.Model, dataset: Dataset, batch_size: int, *, own_s
     Args:
         model: Compiled.
         dataset: As the steps see it.
-        batch_size: Of the experiment, as a model may be made for it alone.
+        batch_size: Of the experiment.
         own_step: Whether the step or the loop is the user's.
 
     Returns:
@@ -83,11 +83,14 @@ def check_finite(model: keras.Model, dataset: Dataset, batch_size: int, *, own_s
         UsageError: The loss of the rows with them is not finite; every array is named.
     """
     found = non_finite(dataset)
-    parts = ((dataset.train, "train"), (dataset.validation, "test"))
+    parts: tuple[tuple[Any, str], ...] = ((dataset.train, "train"), (dataset.validation, "test"))
     for rows, ending in parts if not own_step else ():
         numbers = {each.row for each in found if each.name.partition("[")[0].endswith(ending)}
-        if numbers and not _has_finite_loss(model, rows, np.resize(sorted(numbers), batch_size)):
-            _refuse(found)
+        if numbers:
+            # As many as a batch has, which a model may be made for.
+            batch = np.resize(sorted(numbers), min(batch_size, rows.rows))
+            if not _has_finite_loss(model, rows, batch):
+                _refuse(found)
     return [
         f"{each.described}, which the {'step' if own_step else 'model'} is left to deal with"
         for each in found
