@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, TypeGuard
 
@@ -69,7 +70,7 @@ def _as_component(given: object) -> object:
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return Component(name=given["name"], options={k: v for k, v in given.items() if k != "name"})
     if isinstance(given, bool | int | float) or (isinstance(given, Mapping) and "name" in given):
-        raise ValueError(f"{given!r} is not a name, a table with a name, or an object")
+        raise ValueError(f"{reprlib.repr(given)} is not a name, a table with a name, or an object")
     return Component(value=given)
 
 
@@ -145,8 +146,10 @@ def _as_rate(given: object) -> object:
     if isinstance(given, bool) or (isinstance(given, str) and _is_number(given)):
         raise ValueError("Input should be a number, or a learning-rate schedule")
     if isinstance(given, int | float | np.number):
-        if not (given > 0 and np.isfinite(given)):
-            raise ValueError("Input should be a finite number greater than 0")
+        with np.errstate(over="ignore"):
+            rate = np.float32(min(given, 1e300))  # as optimizers keep it; Python's integers know no bounds
+        if not (rate > 0 and np.isfinite(rate)):
+            raise ValueError("Input should be a finite number greater than 0, in float32")
         return float(given)
     return _as_component(given)
 
@@ -157,6 +160,25 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _as_weights(given: object) -> object:
+    """Accept a number, or a list or table of numbers, one for each output."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping) and all(isinstance(key, str) for key in given):
+        return {key: _as_weight(value) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return tuple(_as_weight(value) for value in given)
+    return _as_weight(given)
+
+
+def _as_weight(given: object) -> float:
+    is_number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    # Python's integers may be too large for any float.
+    if not is_number or not -1e300 < given < 1e300:  # type: ignore[operator]
+        raise ValueError("Input should be a finite number, or a list or table of them, one for each output")
+    return float(given)  # type: ignore[arg-type]
 
 
 def _rate_to_plain(rate: float | Component | None) -> object:
@@ -171,4 +193,5 @@ def _as_tuple(given: object) -> object:
 Components = Annotated[tuple[ComponentField, ...], BeforeValidator(_as_tuple)]
 TreeField = Annotated[Any, BeforeValidator(_as_tree), PlainSerializer(_tree_to_plain)]
 TreesField = Annotated[Any, BeforeValidator(_as_trees), PlainSerializer(_tree_to_plain)]
+WeightsField = Annotated[float | tuple[float, ...] | dict[str, float] | None, PlainValidator(_as_weights)]
 RateField = Annotated[float | Component | None, PlainValidator(_as_rate), PlainSerializer(_rate_to_plain)]

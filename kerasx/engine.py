@@ -86,6 +86,7 @@ class Engine:
             return self._resume(resume, experiment, values, reporter, command, checkpoint_seconds)
         experiment = (experiment or Experiment()).with_values(**values)
         check_runs_folder(self.runs)
+        _tell_of_code([experiment], _note_of(reporter))
         ahead = Ahead(experiment.dataset, self.registry)
         start_tensorflow()
         from kerasx.runs.train import train
@@ -135,12 +136,15 @@ class Engine:
                 checkpoint_seconds=checkpoint_seconds,
             )
 
-    def dry_run(self, experiment: Experiment | None = None, **values: Any) -> DryRun:
+    def dry_run(
+        self, experiment: Experiment | None = None, *, reporter: Reporter | None = None, **values: Any
+    ) -> DryRun:
         """Resolve everything and train one batch; nothing is kept.
 
         Arguments and errors are those of `train`.
         """
         experiment = (experiment or Experiment()).with_values(**values)
+        _tell_of_code([experiment], _note_of(reporter))
         start_tensorflow()
         from kerasx.runs.train import dry_run
 
@@ -183,6 +187,7 @@ class Engine:
 
         base = (experiment or Experiment()).with_values(**values)
         sides = sides_of(names, base, self.registry, self.runs, vary)
+        _tell_of_code([side.experiment for side in sides], told)
         start_tensorflow()
         from kerasx.parity.compare import compare
 
@@ -225,6 +230,7 @@ class Engine:
         if len(names) > 2:
             raise UsageError("Two trainings are explained at a time: name one or two.")
         sides = [side_of(name, base, self.registry, self.runs) for name in names or [base.strategy.described]]
+        _tell_of_code([side.experiment for side in sides], told)
         start_tensorflow()
         from kerasx.parity.explain.explain import explain
         from kerasx.parity.explain.replay import written
@@ -268,6 +274,8 @@ class Engine:
             PluginError: A plugin that was asked for fails.
         """
         base = (experiment or Experiment()).with_values(**values)
+        told_target = {"strategy": target} if isinstance(target, str) else {}
+        _tell_of_code([base.with_values(**told_target)], told)
         start_tensorflow()
         from kerasx.parity.check.check import check
 
@@ -302,6 +310,7 @@ class Engine:
 
         base = (experiment or Experiment()).with_values(**values)
         side = side_of(name, base, self.registry, self.runs)
+        _tell_of_code([side.experiment], told)
         start_tensorflow()
         from kerasx.parity.compare import trace
 
@@ -325,6 +334,8 @@ class Engine:
             UsageError: There is no such run, its model cannot be loaded, or the data does not fit.
         """
         directory = self.run_directory(run)
+        other_data = {"dataset": dataset} if isinstance(dataset, str) else {}
+        _tell_of_code([directory.experiment.with_values(**other_data)], _note_of(reporter))
         start_tensorflow()
         from kerasx.runs.use import evaluate
 
@@ -345,6 +356,7 @@ class Engine:
             UsageError: There is no such run, its model cannot be loaded, or the rows do not fit.
         """
         directory = self.run_directory(run)
+        _tell_of_code([directory.experiment], _note_of(reporter))
         start_tensorflow()
         from kerasx.runs.use import predict
 
@@ -369,6 +381,7 @@ class Engine:
             UsageError: As for `predict`; or a file is missing, unreadable, in the way or cannot be written.
         """
         directory = self.run_directory(run)
+        _tell_of_code([directory.experiment], _note_of(reporter))
         start_tensorflow()
         from kerasx.runs.use import predict_file
 
@@ -397,6 +410,7 @@ class Engine:
             UsageError: There is no such run or format, or the path exists or cannot be written.
         """
         directory = self.run_directory(run)
+        _tell_of_code([directory.experiment], _note_of(reporter))
         start_tensorflow()
         from kerasx.runs.use import export
 
@@ -435,3 +449,14 @@ class Engine:
         if isinstance(run, str | Path):
             return find_run(str(run), self.runs)
         return RunDirectory(run.directory)
+
+
+def _note_of(reporter: Reporter | None) -> Callable[[str], None]:
+    return (lambda text: None) if reporter is None else reporter.note
+
+
+def _tell_of_code(experiments: Sequence[Experiment], told: Callable[[str], None]) -> None:
+    """Tell whose code will run, before it does: what references name, be it in an option or in a file."""
+    code = dict.fromkeys(each for experiment in experiments for each in experiment.code)
+    if code:
+        told(f"code by reference: {', '.join(code)}")

@@ -6,6 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+# Keras writes parts of its messages for a terminal.
+_BOLD = re.compile(r"\x1b\[[0-9;]*m")
+
 
 class KerasxError(Exception):
     """Base of every error that kerasx raises on purpose.
@@ -66,7 +69,7 @@ class Interrupted(KeyboardInterrupt):
 def one_line(error: BaseException, *, limit: int = 400) -> str:
     """An exception in one line: its class and its message, which may have many lines or none."""
     try:
-        text = " ".join(_without_graph(str(error)).split())
+        text = " ".join(_without_graph(_BOLD.sub("", str(error))).split())
     except Exception:  # an exception's own __str__ may raise
         text = ""
     return (

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
@@ -24,11 +21,19 @@ from kerasx.component import (
     RateField,
     TreeField,
     TreesField,
+    WeightsField,
     components_of,
 )
 from kerasx.errors import UsageError, suggestion
+from kerasx.references import names_code
+from kerasx.tables import line_of, parsed_toml, text_of
+from kerasx.values import as_plain, holds_objects, texts_in
 
 ExecutionMode = Literal["eager", "graph", "fused"]
+# The line of a file that a key stands on, given it and those of the tables it is in; None for none.
+Line = Callable[[Sequence[int | str]], int | None]
+# More is no number that anybody means, and none that TensorFlow counts to.
+_Count = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 
 
 class Experiment(BaseModel):
@@ -73,71 +78,79 @@ class Experiment(BaseModel):
     model: ComponentField = Component(name="mlp")
     dataset: ComponentField = Component(name="mnist")
     loss: TreeField = None
-    loss_weights: float | tuple[float, ...] | dict[str, float] | None = None
+    loss_weights: WeightsField = None
     metrics: TreesField = None
     weighted_metrics: TreesField = None
     optimizer: ComponentField | None = None
     learning_rate: RateField = None
     class_weight: (
-        dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None
+        dict[Annotated[int, Field(ge=0, lt=2**24)], Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None
     ) = None
-    epochs: Annotated[int, Field(ge=1, strict=True)] = 10
-    batch_size: Annotated[int, Field(ge=1, strict=True)] = 32
+    epochs: _Count = 10
+    batch_size: _Count = 32
     validation_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     shuffle: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     strategy: ComponentField = Component(name="custom-step")
     execution: ExecutionMode | None = None
     jit: bool | None = None
-    steps_per_call: Annotated[int, Field(ge=1, strict=True)] | None = None
+    steps_per_call: _Count | None = None
     precision: str | None = None
-    devices: Annotated[int, Field(ge=1, strict=True)] | None = None
+    devices: _Count | None = None
     labels: Literal["as-given", "one-hot"] = "as-given"
     callbacks: Components = ()
     initial_weights: Path | None = None
 
-    if TYPE_CHECKING:
-        # Type checkers see the fields as they are stored; names and objects are accepted for them.
-        def __init__(self, **values: Any) -> None: ...
+    # Positional alone, so that whatever somebody calls a field is answered as a field.
+    def __init__(self, source: str = "the experiment", line: Line | None = None, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(_described(error, source, line or (lambda keys: None))) from error
+        except RecursionError as error:
+            raise UsageError(f"In {source}, values are nested too deeply.") from error
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], *, source: str = "the experiment") -> Experiment:
+    def parse(
+        cls, values: Mapping[str, Any], *, source: str = "the experiment", line: Line | None = None
+    ) -> Experiment:
         """Validate plain values.
 
         Args:
             values: Fields as in TOML, or objects.
             source: Where they came from, for messages.
+            line: The line that a key stands on, where they came from a file.
 
         Raises:
             UsageError: A field is unknown or has a wrong value; every one is named.
         """
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            raise UsageError(_described(error, source)) from error
+        return cls(source, line, **values)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Experiment:
         """Read an experiment file.
 
         Raises:
-            UsageError: The file is missing, is no TOML, or a field is wrong.
+            UsageError: The file is missing, is no TOML, or a field is wrong; its line is named.
         """
-        return cls.parse_plain(merged({}, read_toml(Path(path))), source=f"`{path}`")
+        text = text_of(Path(path))
+        values = merged({}, parsed_toml(text, Path(path)))
+        return cls.parse_plain(values, source=f"`{path}`", line=lambda keys: line_of(keys, text))
 
     @classmethod
-    def parse_plain(cls, values: Mapping[str, Any], *, source: str) -> Experiment:
+    def parse_plain(cls, values: Mapping[str, Any], *, source: str, line: Line | None = None) -> Experiment:
         """Validate plain values, as a file or options hold them, among which no object can be.
 
         Raises:
             UsageError: A field is unknown or has a wrong value.
         """
-        experiment = cls.parse(values, source=source)
+        experiment = cls.parse(values, source=source, line=line)
         for name in experiment.objects:
-            raise UsageError(f"In {source}, `{name}` is neither a name nor a table with a name.")
+            place = _place((name,), line)
+            raise UsageError(f"In {source}, {place} is neither a name nor a table with a name.")
         return experiment
 
-    def with_values(self, **values: Any) -> Experiment:
+    def with_values(self, /, **values: Any) -> Experiment:
         """The same experiment with some fields replaced, by plain values or objects.
 
         Raises:
@@ -156,13 +169,24 @@ class Experiment(BaseModel):
         found = []
         for name in type(self).model_fields:
             components = components_of(getattr(self, name))
-            if any(part.is_object or _holds_objects(part.options) for part in components):
+            if any(part.is_object or holds_objects(part.options) for part in components):
                 found.append(name)
         return found
 
+    @property
+    def code(self) -> list[str]:
+        """The references among its names and options, whose code a run executes, each with its field."""
+        found: dict[str, str] = {}
+        for name in type(self).model_fields:
+            for part in components_of(getattr(self, name)):
+                for text in texts_in([part.name, part.options]):
+                    if names_code(text) and not text.startswith("kerasx."):
+                        found.setdefault(text, f"{text} ({name})")
+        return list(found.values())
+
     def to_plain(self) -> dict[str, Any]:
         """The fields as TOML and JSON hold them, without those that are None."""
-        plain: dict[str, Any] = _plain(self.model_dump(mode="python", exclude_none=True))
+        plain: dict[str, Any] = as_plain(self.model_dump(mode="python", exclude_none=True))
         return plain
 
     def to_toml(self) -> str:
@@ -174,22 +198,6 @@ class Experiment(BaseModel):
                 f" {', '.join(self.objects)}.\n"
             )
         return heading + tomli_w.dumps(self.to_plain())
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file.
-
-    Raises:
-        UsageError: The file is missing, cannot be read or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no file `{path}`.") from error
-    except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"`{path}` is not valid TOML: {error}.") from error
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,36 +249,32 @@ def _default(key: str) -> object:
     return None if field is None else field.default
 
 
-def _holds_objects(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_holds_objects(each) for each in value.values())
-    if isinstance(value, list | tuple):
-        return any(_holds_objects(each) for each in value)
-    plain = str | bool | int | float | datetime.date | datetime.time | np.generic | None
-    return not isinstance(value, plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, str | bool | int | float | datetime.date | datetime.time):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
-
-
-def _described(error: ValidationError, source: str) -> str:
-    """Every wrong field, with its value and what it may be, as one message."""
+def _described(error: ValidationError, source: str, line: Line) -> str:
+    """Every wrong field, with its line, its value and what it may be, as one message."""
     lines = []
     for each in error.errors(include_url=False):
-        place = ".".join(str(part) for part in each["loc"])
+        place = _place(each["loc"], line)
         if each["type"] == "extra_forbidden":
-            lines.append(
-                f"there is no key `{place}`. {suggestion(place, Experiment.model_fields, what='keys')}"
-            )
+            known = suggestion(str(each["loc"][-1]), Experiment.model_fields, what="keys")
+            lines.append(f"there is no key {place}. {known}")
         else:
-            lines.append(f"`{place}` is {each['input']!r}: {each['msg'].removeprefix('Value error, ')}")
+            lines.append(
+                f"{place} is {_shortened(each['input'])}: {each['msg'].removeprefix('Value error, ')}"
+            )
     return f"In {source}, " + "; ".join(lines) + ("" if lines[-1].endswith((".", "?")) else ".")
+
+
+def _place(keys: Sequence[int | str], line: Line | None) -> str:
+    number = None if line is None else line(keys)
+    # Pydantic calls the key of a table so that is itself wrong.
+    return f"`{'.'.join(str(key) for key in keys if key != '[key]')}`" + (
+        "" if number is None else f" (line {number})"
+    )
+
+
+def _shortened(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # an object of somebody's
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -22,6 +22,14 @@ def is_reference(text: str) -> bool:
     return bool(colon and module and attribute) and "\n" not in text
 
 
+def names_code(text: str) -> bool:
+    """Whether `text` names code in one of the forms that are loaded, rather than, say, an address."""
+    module, _, attribute = text.rpartition(":")
+    if not is_reference(text) or not all(part.isidentifier() for part in attribute.split(".")):
+        return False
+    return module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
+
+
 def split_reference(text: str) -> tuple[str, str]:
     """Split a reference into its module (dotted, or a path) and its attribute (perhaps dotted).
 

@@ -25,7 +25,7 @@ def start_tensorflow() -> None:
         UsageError: Keras is set to another backend, or TensorFlow or Keras cannot be imported.
     """
     if "keras" not in sys.modules:
-        asked = os.environ.get("KERAS_BACKEND", BACKEND)
+        asked = os.environ.get("KERAS_BACKEND") or BACKEND  # Keras passes over an empty one
         if asked != BACKEND:
             raise UsageError(
                 f"KERAS_BACKEND is set to `{asked}`, and kerasx runs on TensorFlow."

@@ -34,7 +34,7 @@ EXPERIMENT = st.builds(
     loss=st.none() | COMPONENT,
     metrics=st.none() | st.lists(COMPONENT, max_size=3).map(tuple),
     optimizer=st.none() | COMPONENT,
-    learning_rate=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    learning_rate=st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False, width=32),
     epochs=st.integers(1, 10**9),
     batch_size=st.integers(1, 10**9),
     seed=st.integers(0, 2**32 - 1),

@@ -138,7 +138,7 @@ def test_tensorflow_is_never_heard(folder: Path) -> None:
     done = run(*TRAIN, "--epochs", "2", "--jit", "--json", folder=folder)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["jit"] is True
-    own = ("accuracy is ", "step: ", "epoch ")
+    own = ("code by reference: ", "accuracy is ", "step: ", "epoch ")
     assert [line for line in done.stderr.splitlines() if not line.startswith(own)] == []
     assert sum(line.startswith("epoch ") for line in done.stderr.splitlines()) == 2
 

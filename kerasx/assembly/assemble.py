@@ -12,8 +12,9 @@ import numpy as np
 
 from kerasx.assembly.choose import ChosenStrategy, choose_strategy
 from kerasx.assembly.compiling import compile_model, forget_functions, loss_for, objectives_for
+from kerasx.assembly.data_checks import check_finite, check_finite_labels, told_of
 from kerasx.assembly.execution import executions, prepare
-from kerasx.assembly.label_checks import check_labels, encodes_labels
+from kerasx.assembly.label_checks import check_labels, class_of_loss, encodes_labels
 from kerasx.assembly.model import build_model, built, load_weights, policy_of
 from kerasx.assembly.objectives import ACCURACY, Objectives, loss_component
 from kerasx.assembly.optimizers import DEFAULT_OPTIMIZER
@@ -26,7 +27,6 @@ from kerasx.data.dataset import Dataset, as_dataset
 from kerasx.data.labels import class_weighted, one_hot
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.data.sources import dataset_from_npz
-from kerasx.data.streams import Stream
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.training.distribution import distribution_scope
@@ -127,7 +127,7 @@ def _assemble(
         )
     chosen = choose_strategy(experiment.strategy, resolver)
     dataset = load_dataset(experiment.dataset, resolver)
-    notes += _told_of(dataset, experiment)
+    notes += told_of(dataset, experiment)
     if experiment.validation_split is not None:
         dataset = dataset.split(experiment.validation_split)
     model = build_model(experiment.model, dataset.signature, resolver)
@@ -143,6 +143,8 @@ def _assemble(
         load_weights(model, resolver.references.path(str(experiment.initial_weights)))
 
     loss = loss_for(experiment, model, outputs_of(model, signature), resolver)
+    if class_of_loss(loss) is not None:
+        check_finite_labels(dataset)
     if experiment.labels == "one-hot" or encodes_labels(loss, signature.labels, signature.outputs):
         dataset = _with_one_hot(dataset, signature)
         signature = replace(dataset.signature, outputs=signature.outputs)
@@ -166,6 +168,7 @@ def _assemble(
         own_step=not measures or chosen.has_own_step(model),
     )
     notes += [*objectives.notes, *compile_model(experiment, model, objectives, choices[0])]
+    notes += check_finite(model, dataset, experiment.batch_size, own_step=chosen.has_own_step(model))
     if not model.jit_compile:
         # Keras leaves jit out by itself where a layer cannot be compiled, and says so.
         choices = list(dict.fromkeys(replace(each, jit=False) for each in choices))
@@ -199,20 +202,6 @@ def _assemble(
     return Assembly(
         complete, task, chosen, dataset, resolver, brought_execution, [*notes, *fell_back], compile_seconds
     )
-
-
-def _told_of(dataset: Dataset, experiment: Experiment) -> list[str]:
-    """What the data brings that the experiment does not decide."""
-    notes = []
-    if isinstance(dataset.train, Stream):
-        notes.append(
-            "the data is a pipeline: its batches and their rows are its own, and it has no digest"
-            if isinstance(dataset.train.source, keras.utils.PyDataset)
-            else "the data is a pipeline: its batches and their order are its own, and it has no digest"
-        )
-    if experiment.validation_split is not None and dataset.validation is not None:
-        notes.append("validation_split: the data set's own validation rows are left aside")
-    return notes
 
 
 def _arrives_built(experiment: Experiment) -> bool:

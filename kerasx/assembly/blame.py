@@ -60,6 +60,9 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
                 details=details,
                 lines=own_lines(each for each in frames if _is_own(Path(each.filename))),
             )
+    if "metric has not yet been built" in str(error):
+        # As Keras puts it where an epoch ends before it has begun.
+        return UsageError(f"{what}: the pipeline handed out no batch.", details=details)
     return UsageError(f"{what}: {one_line(error)}", details=details)
 
 

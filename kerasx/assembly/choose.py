@@ -117,8 +117,8 @@ def _with_steps(strategy: StepStrategy, name: str, resolver: Resolver) -> Chosen
     options = strategy.options
     if not isinstance(options, StepOptions):
         return ChosenStrategy(strategy, name)
-    train, train_name = _step(options.step, resolver)
-    test, _ = _step(options.test_step, resolver)
+    train, train_name = _step(options.step, "step", resolver)
+    test, _ = _step(options.test_step, "test_step", resolver)
     return ChosenStrategy(strategy, name, train, test, train_name)
 
 
@@ -128,10 +128,15 @@ def _driver(resolver: Resolver) -> tuple[Found, type[StepStrategy]]:
     return found, found.value
 
 
-def _step(named: Any, resolver: Resolver) -> tuple[Step | None, str | None]:
+def _step(named: Any, option: str, resolver: Resolver) -> tuple[Step | None, str | None]:
     """The step that an option names: a function, its reference, or a strategy that is a step."""
     if named is None:
         return None, None
+    if not isinstance(named, str) and not callable(named):
+        raise UsageError(
+            f"The option `{option}` is {named!r}: name a step function (model, data), registered or by"
+            " reference."
+        )
     component = Component(name=named) if isinstance(named, str) else Component(value=named)
     function = resolver.find("strategy", component).value
     name = component.described if isinstance(named, str) else getattr(named, "__name__", component.described)

@@ -14,6 +14,21 @@ from kerasx.errors import UsageError
 
 # Keras losses that take class numbers, or labels of another length than the outputs.
 _NOT_ELEMENTWISE = ("SparseCategoricalCrossentropy", "CTC")
+# Those that compare one output for each class, and those whose labels are probabilities, or not negative.
+_OF_CLASSES = (
+    "SparseCategoricalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+)
+_OF_PROBABILITIES = (
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "KLDivergence",
+)
+_OF_COUNTS = ("Poisson", "MeanSquaredLogarithmicError")
 
 
 # Keras metrics that compare element by element, or take the largest of each row of both.
@@ -65,16 +80,18 @@ def check_metric(metric: Any, signature: Signature) -> None:
 
 def encodes_labels(loss: Any, labels: Any, outputs: Any) -> bool:
     """Whether a Keras loss would compare class numbers with outputs element by element."""
-    keras_class = _keras_class(loss)
+    keras_class = class_of_loss(loss)
     return (
-        keras_class is not None
+        keras_class not in (None, SumSquaredError)
         and keras_class.__name__ not in _NOT_ELEMENTWISE
         and needs_one_hot(labels, outputs)
     )
 
 
-def _keras_class(loss: Any) -> type | None:
-    """The class of Keras's own losses, given as object, function or name; None for any other."""
+def class_of_loss(loss: Any) -> type | None:
+    """The class of Keras's and kerasx's own losses, given as object, function or name; None for any other."""
+    if isinstance(loss, SumSquaredError):
+        return SumSquaredError
     if isinstance(loss, keras.losses.Loss):
         return type(loss) if getattr(keras.losses, type(loss).__name__, None) is type(loss) else None
     names = KerasNames(keras.losses, keras.losses.Loss)
@@ -91,14 +108,27 @@ def check_labels(loss: Any, signature: Signature) -> None:
         UsageError: Labels and outputs do not fit.
     """
     labels, outputs = signature.labels, signature.outputs
-    keras_class = SumSquaredError if isinstance(loss, SumSquaredError) else _keras_class(loss)
+    keras_class = class_of_loss(loss)
     if keras_class is None or not isinstance(labels, LabelInfo) or not isinstance(outputs, TensorInfo):
         return
     name = keras_class.__name__
+    if labels.dtype == "string":
+        raise UsageError(
+            f"The loss {name} compares numbers, and the labels are text: give class numbers, as"
+            " `numpy.unique(labels, return_inverse=True)[1]` has them."
+        )
+    if labels.dtype.startswith("complex"):
+        raise UsageError(f"The loss {name} compares real numbers, and the labels are {labels.described}.")
     units = outputs.shape[-1] if len(outputs.shape) > 1 else 1
+    if units == 1 and name in _OF_CLASSES and getattr(loss, "axis", -1) == -1:
+        raise UsageError(
+            f"The loss {name} compares the outputs of classes, and the model has one output,"
+            f" {outputs.described}: the loss is the same whatever that is. Give the model an output for each"
+            " class, or use binary_crossentropy."
+        )
     takes_numbers = keras_class in (keras.losses.SparseCategoricalCrossentropy, SumSquaredError)
     if takes_numbers and units is not None and units > 1 and _is_column_of(labels, outputs):
-        if labels.known and (not labels.integral or labels.minimum < 0 or labels.maximum >= units):
+        if labels.known and not _are_classes(labels, units, getattr(loss, "ignore_class", None)):
             raise UsageError(
                 f"The labels go from {labels.minimum:g} to {labels.maximum:g}, and are compared as class"
                 f" numbers with the {units} outputs of the model, for the classes 0 to {units - 1}."
@@ -117,6 +147,24 @@ def check_labels(loss: Any, signature: Signature) -> None:
             f"The loss {name} compares labels and outputs element by element, and they have different"
             f" shapes: labels {labels.described}, outputs {outputs.described}."
         )
+    if labels.known and name in _OF_PROBABILITIES and (labels.minimum < 0 or labels.maximum > 1):
+        raise UsageError(
+            f"The loss {name} takes labels from 0 to 1, and these go from {labels.minimum:g} to"
+            f" {labels.maximum:g}. Scale or encode them (--set labels=one-hot for class numbers), or name"
+            " another loss."
+        )
+    if labels.known and name in _OF_COUNTS and labels.minimum < 0:
+        raise UsageError(
+            f"The loss {name} takes labels from 0, and these begin at {labels.minimum:g}. Name another loss,"
+            " or give other labels."
+        )
+
+
+def _are_classes(labels: LabelInfo, units: int, ignored: int | None) -> bool:
+    """Whether labels are numbers of classes, but for one that the loss ignores, such as -1 or 255."""
+    is_low = labels.minimum < 0 and labels.minimum != ignored
+    is_high = labels.maximum >= units and labels.maximum != ignored
+    return labels.integral and not is_low and not is_high
 
 
 def _is_column_of(labels: LabelInfo, outputs: TensorInfo) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ def call(found: Found, kind: str, *args: Any, **kwargs: Any) -> Any:
         if found.is_reference or found.component.name is None:
             raise user_code_error(f"making the {kind} `{name}`", error) from error
         raise UsageError(
-            f"The {kind} `{name}` refuses its options {kwargs}: {one_line(error)}",
+            f"The {kind} `{name}` refuses its options {found.component.options}: {one_line(error)}",
             details=traceback.format_exc(),
         ) from error
 
@@ -213,7 +214,20 @@ def _checked_parameters(
                 f"The {kind} `{found.component.described}` has no option `{option}`."
                 f" {suggestion(option, known, what='options')}"
             )
+        if found.is_keras and option in parameters:
+            _check_number(found, kind, option, options[option], parameters[option].default)
     return parameters
+
+
+def _check_number(found: Found, kind: str, option: str, value: Any, default: Any) -> None:
+    """Refuse what is no number where Keras takes one; it would find out in training, and not say which."""
+    takes_number = isinstance(default, int | float) and not isinstance(default, bool)
+    is_none = isinstance(value, str) or (isinstance(value, float) and math.isnan(value))
+    if takes_number and is_none:
+        raise UsageError(
+            f"The {kind} `{found.component.described}` has the option `{option}`, a number such as {default},"
+            f" and it is {value!r}."
+        )
 
 
 def parameters_of(function: Any) -> dict[str, inspect.Parameter]:

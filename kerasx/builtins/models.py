@@ -9,6 +9,9 @@ import keras
 from kerasx.data.signature import LabelInfo, Signature, TensorInfo
 from kerasx.errors import UsageError
 
+# Labels that go further, such as prices or identifiers, are hardly numbers of classes.
+_MOST_CLASSES = 2**16
+
 
 def mlp(signature: Signature, hidden: Sequence[int] = (256, 128), outputs: int | None = None) -> keras.Model:
     """Flatten, a dense relu layer for each of `hidden`, and a dense layer without activation.
@@ -34,6 +37,12 @@ def mlp(signature: Signature, hidden: Sequence[int] = (256, 128), outputs: int |
         raise UsageError(
             "How many classes a pipeline's labels speak of is not known before it runs: say how many outputs"
             " the model has (--set model.outputs=10)."
+        )
+    if outputs is None and (labels.classes or 0) > _MOST_CLASSES:
+        raise UsageError(
+            f"The labels go up to {labels.maximum:.0f}, which would be as many classes. For a regression give"
+            " them as labels.astype('float32'); for classes number those that there are, or say how many"
+            " outputs the model has (--set model.outputs=10)."
         )
     if outputs is None:
         outputs = labels.classes or (labels.shape[-1] if len(labels.shape) > 1 else None) or 1

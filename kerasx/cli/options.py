@@ -114,14 +114,16 @@ def takes_experiment(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _experiment(given: dict[str, Any]) -> Any:
-    from kerasx.experiment import Experiment, merged, read_toml
+    from kerasx.experiment import Experiment, merged
+    from kerasx.tables import read_toml
 
     file: Path | None = given.pop("experiment")
     settings = parse_settings(given.pop("set") or [])
     options = {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}
-    values = merged({}, read_toml(file)) if file is not None else {}
+    values: dict[str, Any] = {}
     if file is not None:
-        Experiment.parse_plain(values, source=f"`{file}`")  # so that its own mistakes are laid at its door
+        Experiment.from_toml(file)  # so that its own mistakes are laid at its door
+        values = merged({}, read_toml(file))
     return Experiment.parse_plain(merged(merged(values, options), settings), source="the options")
 
 
@@ -160,5 +162,5 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text.strip()

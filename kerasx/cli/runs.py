@@ -62,8 +62,8 @@ def show_run(run: Run, folder: Runs = "runs", json: Json = False) -> None:
     out.print(directory.experiment.to_toml())
     for note in summary.get("notes") or environment.get("notes") or []:
         out.print(note)
-    versions = "  ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    out.print(f"{versions}\n{environment['processor']}")
+    versions = "  ".join(f"{name} {version}" for name, version in environment.get("versions", {}).items())
+    out.print(f"{versions}\n{environment.get('processor')}")
     if reason := summary.get("reason"):
         out.print(f"\n{reason}")
     if history := summary.get("history"):
@@ -72,7 +72,7 @@ def show_run(run: Run, folder: Runs = "runs", json: Json = False) -> None:
         for epoch, values in enumerate(itertools.zip_longest(*history.values()), start=1):
             shown.add_row(str(epoch), *map(shown_value, values))
         out.print(shown)
-        out.print(f"weights {summary['weights_digest']}")
+        out.print(f"weights {summary.get('weights_digest')}")
 
 
 def _row(run: Any) -> dict[str, Any]:

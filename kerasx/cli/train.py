@@ -36,17 +36,17 @@ def train(
 
     Without options this is the article's experiment: MNIST, 784-256-128-10 units, sum-squared-error, SGD.
     """
+    from kerasx.cli.reporter import ConsoleReporter
     from kerasx.engine import Engine
 
     engine = Engine(runs=runs)
     if dry_run:
-        result = engine.dry_run(experiment)
+        result = engine.dry_run(experiment, reporter=ConsoleReporter(quiet=quiet))
         if json:
             print_json(result.to_dict())
         else:
             _show_dry_run(result)
         return
-    from kerasx.cli.reporter import ConsoleReporter
     from kerasx.plain import named_values
 
     with ConsoleReporter(quiet=quiet) as reporter:

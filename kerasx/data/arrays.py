@@ -10,7 +10,7 @@ import numpy as np
 from keras import tree
 
 from kerasx.data.signature import label_info, tensor_info
-from kerasx.errors import UsageError
+from kerasx.errors import UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,12 @@ def checked(arrays: Arrays, source: str, purpose: str) -> Arrays:
     """
 
     def as_array(leaf: Any) -> Any:
-        array = np.asarray(leaf)
+        try:
+            array = np.asarray(leaf)
+        except Exception as error:  # whatever somebody's object raises
+            raise UsageError(
+                f"{source}: a {purpose} array, {type(leaf).__name__}, cannot be read: {one_line(error)}"
+            ) from error
         if array.dtype.hasobject:
             raise UsageError(f"{source}: a {purpose} array holds Python objects. Give numbers or text.")
         if array.dtype.kind not in "US" and not _is_known(array.dtype):

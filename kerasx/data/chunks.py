@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +16,7 @@ from keras import tree
 from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.data.codes import as_codes
+from kerasx.data.memory import memory
 from kerasx.errors import UsageError
 
 # Arrays up to this share of the machine's memory are kept as tensors; larger ones are streamed.
@@ -228,7 +226,7 @@ def _resident(rows: Any) -> Table | None:
     if not isinstance(rows, Arrays) or rows.rows > _MOST_ROWS:
         return None
     leaves = tf.nest.flatten(tree.lists_to_tuples(rows.data))
-    if sum(leaf.nbytes for leaf in leaves) > RESIDENT_SHARE * _memory():
+    if sum(leaf.nbytes for leaf in leaves) > RESIDENT_SHARE * memory():
         return None
     return tuple(_as_part(leaf) for leaf in leaves)
 
@@ -269,16 +267,6 @@ def _gathered(part: tuple[tf.Tensor, ...], numbers: tf.Tensor, dtype: tf.DType) 
     if part[1].shape.rank == 0:
         return tf.cast(tf.cast(found, tf.float64) * part[1], dtype)
     return tf.gather(part[1], tf.cast(found, tf.int32))
-
-
-def _memory() -> float:
-    """Bytes of the machine's memory; infinite where it does not tell."""
-    found = [math.inf]
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        found.append(float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES"))
-    with contextlib.suppress(ValueError, OSError):  # of a container, unless it says "max"
-        found.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(found)
 
 
 def _batch_size(batches: Batches) -> int | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasx.data.arrays import Arrays
 from kerasx.data.dataset import Dataset
+from kerasx.data.memory import memory
 from kerasx.data.signature import LabelInfo, TensorInfo
 from kerasx.data.streams import Stream
 from kerasx.errors import UsageError
@@ -84,4 +85,12 @@ def _encoded(arrays: Arrays | Stream, classes: int) -> Arrays | Stream:
     numbers = np.asarray(arrays.y).astype(np.int64)
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]
-    return Arrays(arrays.x, np.eye(classes, dtype=np.float32)[numbers], arrays.sample_weight)
+    size = numbers.size * classes * np.dtype(np.float32).itemsize
+    if size > memory():
+        raise UsageError(
+            f"One-hot rows of {classes} classes for {numbers.size} labels do not fit in memory: use a sparse"
+            " loss, or fewer classes."
+        )
+    rows = np.zeros((*numbers.shape, classes), np.float32)
+    np.put_along_axis(rows, numbers[..., None], 1.0, axis=-1)
+    return Arrays(arrays.x, rows, arrays.sample_weight)

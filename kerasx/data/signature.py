@@ -90,7 +90,8 @@ def tensor_info(array: Any) -> TensorInfo:
 def label_info(array: np.ndarray[Any, Any]) -> LabelInfo:
     """Shape, dtype and values of a label array `[rows, ...]`."""
     info = tensor_info(array)
-    if not array.size or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+    is_real = np.issubdtype(array.dtype, np.number) and not np.issubdtype(array.dtype, np.complexfloating)
+    if not array.size or not (is_real or array.dtype == np.bool_):
         return LabelInfo(info.shape, info.dtype, float("nan"), float("nan"), False, False)
     minimum, maximum = float(array.min()), float(array.max())
     integral = bool(np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_)

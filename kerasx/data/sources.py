@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasx.data.archive import check_sizes
 from kerasx.data.dataset import KEYS, Dataset, as_dataset
-from kerasx.errors import UsageError, nearest
+from kerasx.errors import UsageError, nearest, one_line
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -25,13 +27,14 @@ def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise UsageError(f"`{path}` holds one array without a name. Save it with numpy.savez.")
-        with archive:
+        with archive, zipfile.ZipFile(path) as entries:
+            check_sizes(entries, path)
             return {key: archive[key] for key in archive.files}
     except UsageError:
         raise
     except Exception as error:  # a damaged archive makes zipfile, zlib and numpy raise nearly anything
         pickled = "allow_pickle" in str(error) or "pickled" in str(error)
-        why = "it holds Python objects, which are never loaded" if pickled else f"{error}"
+        why = "it holds Python objects, which are never loaded" if pickled else one_line(error)
         raise UsageError(
             f"`{path}` cannot be read as npz: {why}. Save plain arrays with numpy.savez."
         ) from error

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kerasx.errors import UsageError, suggestion
+from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
 from kerasx.runs.files import write_json
 
@@ -25,6 +25,19 @@ CHECKPOINTS = "checkpoints"
 REPORT = "report.html"
 MODEL = "model.keras"
 WEIGHTS = "model.weights.h5"
+
+# Of what kind entries of summary and environment are that others rely on; each may be missing.
+_KINDS: dict[str, type] = {
+    "status": str,
+    "strategy": str,
+    "reason": str,
+    "evaluation": dict,
+    "history": dict,
+    "notes": list,
+    "sources": dict,
+    "versions": dict,
+    "plugins": list,
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,10 @@ class RunDirectory:
     def working_directory(self) -> Path | None:
         """Where it was started, which its relative paths start from; None where that is gone."""
         path = Path(str(self.environment.get("working_directory", "")))
-        return path if path.is_dir() else None
+        try:
+            return path if path.is_dir() else None
+        except ValueError:  # it can be no path
+            return None
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -80,10 +96,13 @@ class RunDirectory:
             value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(f"`{self.path}` has no readable {name}: {error.strerror}.") from error
-        except ValueError as error:
-            raise UsageError(f"`{self.path / name}` is damaged: {error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"`{self.path / name}` is damaged: {one_line(error)}.") from error
         if not isinstance(value, dict):
             raise UsageError(f"`{self.path / name}` is damaged: it is no JSON object.")
+        for key, kind in _KINDS.items():
+            if not isinstance(value.get(key), kind | None):
+                raise UsageError(f"`{self.path / name}` is damaged: its `{key}` is {value[key]!r:.60}.")
         return value
 
 

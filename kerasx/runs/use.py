@@ -19,6 +19,7 @@ from kerasx.assembly.model import build_model, built, load_model
 from kerasx.assembly.resolve import Resolver
 from kerasx.data.arrays import Arrays, checked
 from kerasx.data.batches import validation_batches
+from kerasx.data.finite import non_finite_in
 from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
 from kerasx.errors import KerasxError, UsageError, one_line, suggestion
@@ -98,6 +99,9 @@ def _predicted(
         model, _ = _model(directory, experiment, resolver)
         rows = checked(Arrays(inputs(model)), "The input", "input")
         built(model, Signature(rows.inputs))
+        if reporter is not None:
+            for found in non_finite_in(rows):
+                reporter.note(f"{found.described}: what is predicted of such rows may be no number either")
         try:
             batches = validation_batches(Arrays(rows.x), experiment.batch_size)
             execution = Execution(experiment.execution or "graph", bool(experiment.jit))

@@ -44,5 +44,5 @@ def written(path: Path) -> tuple[Deviation, ...]:
         return tuple(KINDS[each["kind"]].model_validate(each) for each in deviations)
     except OSError as error:
         raise UsageError(f"`{path}` cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise UsageError(f"`{path}` is no explanation as `kerasx explain --json` prints it.") from error
