@@ -23,6 +23,7 @@ from kerasx.parity.reference.of_report import (
     LossMoving,
     LossUnweighted,
     MetricMissing,
+    MetricsMoving,
     OtherLossReported,
     Reported,
     ResetEachStep,
@@ -94,8 +95,9 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
 
 
 def _whole(differing: set[str], scope: Scope) -> list[Deviation]:
-    found: list[Deviation] = [ResetEachStep(scope=scope)]
-    found += [NotReset(scope=scope), NotReset(scope=scope, metrics=tuple(sorted(differing)))]
+    alike = tuple(sorted(differing))
+    found: list[Deviation] = [ResetEachStep(scope=scope), ResetEachStep(scope=scope, metrics=alike)]
+    found += [NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
     return found + _within(scope)
 
 
@@ -157,6 +159,8 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope, returned=False),
         LossDiscarded(scope=scope, given=True),
         LossUnweighted(scope=scope),
+        LossMoving(scope=scope, every_step=True),
+        LossMoving(scope=scope, every_step=True, of_all=True),
     ]
     added = [value[1] for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
     kinds: tuple[Reported, ...] = ("mean-output",)
@@ -255,13 +259,9 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     missing = _missing(here, search, "training", "epoch's")
     yield [(*before, each) for each in missing]
     if of_training:
-        alike = tuple(sorted(of_training))
         found: list[Deviation] = [
             LossUnweighted(),
-            ResetEachStep(),
-            NotReset(),
-            NotReset(metrics=alike),
-            *_within("training"),
+            *_whole(of_training, "training"),
             OtherLossReported(what="mean-output"),
             LossDiscarded(),
             LossDiscarded(returned=False),
@@ -269,10 +269,9 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         ]
         yield [(*before, each) for each in found]
         yield [(*before, *each) for each in itertools.product(missing, found)]
-        yield [
-            (*before, LossMoving(names=names, training=training))
-            for names, training in itertools.product(((), alike), (False, True))
-        ]
+        moving = [(LossMoving(of_all=of_all), MetricsMoving(of_all=of_all)) for of_all in (False, True)]
+        yield [(*before, each) for pair in moving for each in pair]
+        yield [(*before, *pair) for pair in moving]
         steps = [step for step in search.target.records if step.kind == "training"]
         passes = [
             each

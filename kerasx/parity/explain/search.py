@@ -132,16 +132,15 @@ class Search:
         except Exception as error:  # whatever Keras raises on what does not fit
             first = Difference(0, 0, "training", "data", str(error)[:200], None, None, None, None, True, True)
             return Outcome(deviations, first, (first,), (-1, 0), Trace("failed"))
-        if not found or whole:
-            # What is written between steps, when epochs end, has not been looked at.
-            found = []
-            for number, step in enumerate(trace.steps):
-                if here := self._beyond(number, step, deviations, ignored):
-                    found.append((number, here))
-            if len(trace.steps) != len(self.target.records) and not found:
-                both = differences(trace, self.target.steps.trace, self.target.noise)
-                if both:
-                    found.append((min(len(trace.steps), len(self.target.records)) - 1, both[:1]))
+        # What is written between steps, when epochs end, has not been looked at.
+        for number, step in enumerate(trace.steps):
+            if step.step is None and (here := self._beyond(number, step, deviations, ignored)):
+                found.append((number, here))
+        found.sort(key=lambda each: each[0])
+        if len(trace.steps) != len(self.target.records) and not found:
+            both = differences(trace, self.target.steps.trace, self.target.noise)
+            if both:
+                found.append((min(len(trace.steps), len(self.target.records)) - 1, both[:1]))
         if not found:
             return Outcome(deviations, None, (), (10**6, 0), trace, memory, ignored)
         number, here = found[0]

@@ -259,7 +259,8 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         + (", and leaves the results of an evaluation in them" if each.evaluates else "")
     ),
     of_report.ResetEachStep: lambda each, _: (
-        "resets metrics at each step: what is reported is the last batch's"
+        f"resets {', '.join(f'`{name}`' for name in each.metrics) or 'metrics'} at each step: what is"
+        " reported is the last batch's"
     ),
     of_report.LossDiscarded: lambda each, _: (
         f"returns {'a value of its own' if each.given else 'the loss of the batch'} as `loss`, which Keras"
@@ -270,6 +271,11 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         "reports a mean over batches, in which the short one counts as much as the others"
     ),
     of_report.LossMoving: lambda each, _: (
-        "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
+        "reports an evaluation with the weights after each step, not the loss of its batch"
+        if each.every_step
+        else "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
+    ),
+    of_report.MetricsMoving: lambda each, _: (
+        "measures with the weights at the epoch's end, not with those that each batch was trained with"
     ),
 }  # fmt: skip

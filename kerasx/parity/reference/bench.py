@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -171,20 +172,30 @@ class Bench:
         watch = _Watch(trace, recorder, batches, self._numbers, state_for)
         watch.ended = ended
         callbacks = Callbacks([watch], model=model, add_history=False, add_progbar=False)
+        is_told = like is None or any(step.kind == "evaluation" for step in like.trace.steps)
+
+        def aside(compute: Callable[..., Any]) -> Callable[..., Any]:
+            def method(*args: Any) -> Any:
+                with recorder.aside():
+                    return compute(*args)
+
+            return method
+
         memory: dict[Any, Any] = {
             "names": names,
             WEIGHTS: self._weights,
             "initial": lambda of: take_initial(names, model, of, like),
             "given": lambda name, at: given(name, at, like),
             "applied": lambda name, call, at: applied(name, call, at, like),
-            "evaluate": self._evaluated,
-            "hold out": self._hold_out,
+            "evaluate": aside(self._evaluated),
+            "hold out": aside(self._hold_out),
         }
         with contextlib.ExitStack() as stack:
             stack.enter_context(observed(recorder))
             stack.callback(lambda: [undo() for undo in reversed(memory.get("undo", []))])
             with contextlib.suppress(_Enough):
-                run(model, self.planned(deviations), deviations, callbacks, memory)
+                plan = replace(self.planned(deviations), tells=is_told)
+                run(model, plan, deviations, callbacks, memory)
                 trace.steps += end_trace(recorder.read(), len(self.plan.epochs) - 1, "epoch").steps
         return trace, memory
 
@@ -207,13 +218,13 @@ class Bench:
         for batch in self.plan.evaluation or ():
             test_step((), At(self.model, "evaluation", at.epoch, at.index, batch))
 
-    def _evaluated(self, at: At, training: bool) -> dict[str, Any]:
-        """An evaluation of an epoch's training rows; metrics and state are put back."""
+    def _evaluated(self, at: At, of_all: bool) -> dict[str, Any]:
+        """An evaluation of an epoch's training rows, or of all; metrics and state are put back."""
         model = self.model
         variables = [*model.metrics_variables, *model.variables]
         values = [keras.ops.convert_to_numpy(each) for each in variables]
         model.reset_metrics()
-        for batch in self.plan.epochs[at.epoch]:
+        for batch in [self.rows] if of_all else self.plan.epochs[at.epoch]:
             if batch is not None:
                 test_step((), At(model, "evaluation", at.epoch, at.index, batch))
         results = {name: float(value) for name, value in model.get_metrics_result().items()}
