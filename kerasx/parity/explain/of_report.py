@@ -65,7 +65,7 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         for each in here.here
         if each.stage == "report" and not each.quantity.endswith(" names")
     }
-    whole = _whole(differing, scope)
+    whole = [*_resets(differing, scope), *_within(scope)]
     losses = _losses(here, search, scope) if "loss" in differing else []
     outputs = tuple(sorted(name for name in differing if name.endswith("_loss")))
     if outputs:
@@ -94,11 +94,11 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             yield [(*before, loss, *each) for loss, each in itertools.product(losses, measured)]
 
 
-def _whole(differing: set[str], scope: Scope) -> list[Deviation]:
+def _resets(differing: set[str], scope: Scope) -> list[Deviation]:
+    """Metrics that begin anew in each step, or not when an epoch does."""
     alike = tuple(sorted(differing))
     found: list[Deviation] = [ResetEachStep(scope=scope), ResetEachStep(scope=scope, metrics=alike)]
-    found += [NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
-    return found + _within(scope)
+    return [*found, NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
 
 
 def _within(scope: Scope) -> list[Deviation]:
@@ -167,8 +167,9 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
     if any(float(each) for each in added):
         kinds = (*kinds, "without-extras")
     found += [
-        OtherLossReported(scope=scope, what=what, weighted=weighted)
-        for what, weighted in itertools.product(kinds, (True, False))
+        OtherLossReported(scope=scope, what=what, weighted=weighted, tracked=tracked)
+        for what, weighted, tracked in itertools.product(kinds, (True, False), (False, True))
+        if not tracked or what == "mean-output"
     ]
     return found
 
@@ -261,17 +262,19 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     if of_training:
         found: list[Deviation] = [
             LossUnweighted(),
-            *_whole(of_training, "training"),
+            *_resets(of_training, "training"),
             OtherLossReported(what="mean-output"),
             LossDiscarded(),
             LossDiscarded(returned=False),
             LastLogs(added=("batch",)),
         ]
         yield [(*before, each) for each in found]
-        yield [(*before, *each) for each in itertools.product(missing, found)]
         moving = [(LossMoving(of_all=of_all), MetricsMoving(of_all=of_all)) for of_all in (False, True)]
         yield [(*before, each) for pair in moving for each in pair]
         yield [(*before, *pair) for pair in moving]
+        within = _within("training")
+        yield [(*before, each) for each in within]
+        yield [(*before, *each) for each in itertools.product(missing, (*found, *within))]
         steps = [step for step in search.target.records if step.kind == "training"]
         passes = [
             each
@@ -283,4 +286,4 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         yield [(*before, *each) for each in _measured(search, here, metrics, "training")]
     else:
         names = {name.removeprefix("val_") for name in differing}
-        yield [(*before, each) for each in _whole(names, "evaluation")]
+        yield [(*before, each) for each in (*_resets(names, "evaluation"), *_within("evaluation"))]

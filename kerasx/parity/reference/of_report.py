@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import keras
+
 from kerasx.parity.reference.deviation import At, Track
 from kerasx.parity.reference.of_metrics import OfReport, metric_of
 
@@ -155,14 +157,16 @@ class OtherLossReported(OfReport):
     """Something else than the loss is reported as the loss.
 
     Attributes:
-        what: The mean of the outputs, as Keras 2's `compiled_loss` does today; or the loss without what
+        what: The mean of the outputs, as Keras 2's `compiled_metrics` does today; or the loss without what
             layers added.
         weighted: Whether batches are weighed by their rows; the outputs by sample weights.
+        tracked: Whether the loss is tracked beside the outputs.
     """
 
     kind: Literal["other-loss-reported"] = "other-loss-reported"
     what: Reported
     weighted: bool = True
+    tracked: bool = False
 
     @property
     def cause(self) -> str:  # type: ignore[override]
@@ -174,9 +178,14 @@ class OtherLossReported(OfReport):
 
         def other(loss: Any) -> None:
             if self.what == "mean-output":
-                # As that stand-in does with every `Mean`; in Keras 3 it knows of sample weights.
+                if self.tracked:
+                    track(loss)
+                # As that stand-in does with every `Mean`, those of outputs' losses too; in Keras 3 it knows of
+                # sample weights.
                 weights = at.batch[2] if self.weighted else None
-                metric_of(at.model, "loss").update_state(at.memory["outputs"], sample_weight=weights)
+                for metric in at.model.metrics:
+                    if isinstance(metric, keras.metrics.Mean):
+                        metric.update_state(at.memory["outputs"], sample_weight=weights)
                 return
             value = loss - at.memory["terms", at.index][1]
             if self.weighted:
