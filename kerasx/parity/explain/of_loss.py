@@ -75,6 +75,8 @@ def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[in
     singles: list[Deviation] = []
     several = len(sample.terms) > 1
     for term in sample.terms:
+        if not term.weight:
+            continue
         output = term.name if several else None
         if term.sample_weight is not None:
             singles.append(NoSampleWeight(scope=scope, output=output))
@@ -263,32 +265,30 @@ def _shares(
     samples: list[Sample], losses: Any, extras: Any, scope: Scope, same: Callable[[Any], bool]
 ) -> Iterator[tuple[int, tuple[Deviation, ...]]]:
     """Other factors of several outputs, as they make up the loss of each step."""
-    parts = np.array([[float(term.value()) for term in each.terms] for each in samples])
+    parts = np.array([[float(term.unweighted()) for term in each.terms] for each in samples])
     if len(samples) < parts.shape[1]:
         return
     solved = _solve(parts, losses - extras)
     if solved is None or not same(parts @ solved + extras):
         return
     terms = samples[0].terms
-    factors = [as_written(float(each)) if abs(each) > 1e-4 else 0.0 for each in solved]
-    if not same(parts @ np.array(factors) + extras):
-        factors = [float(each) for each in solved]
+    weights = [as_written(float(each)) if abs(each) > 1e-4 else 0.0 for each in solved]
+    if not same(parts @ np.array(weights) + extras):
+        weights = [float(each) for each in solved]
     changed: list[Deviation] = []
-    for term, factor in zip(terms, factors, strict=True):
-        if math.isclose(factor, 1.0, rel_tol=1e-3):
+    for term, weight in zip(terms, weights, strict=True):
+        if math.isclose(weight, term.weight, rel_tol=1e-3):
             continue
         sizes = dimensions([term])
         over = next(
-            (name for name, size in sizes.items() if name and math.isclose(factor, size, rel_tol=1e-3)), None
+            (n for n, size in sizes.items() if n and math.isclose(weight, size * term.weight, rel_tol=1e-3)),
+            None,
         )
-        weights = [
-            math.isclose(factor * term.weight, each, rel_tol=1e-3, abs_tol=1e-6) for each in (1.0, 0.0)
-        ]
-        if over is not None and not any(weights):
+        is_plain = any(math.isclose(weight, each, rel_tol=1e-3, abs_tol=1e-6) for each in (1.0, 0.0))
+        if over is not None and not is_plain:
             changed.append(Reduction(scope=scope, output=term.name, factor=sizes[over], over=over))
         else:
-            weight = as_written(factor * term.weight)
-            changed.append(OutputWeight(scope=scope, output=term.name, weight=weight))
+            changed.append(OutputWeight(scope=scope, output=term.name, weight=as_written(weight)))
     yield len({each.cause for each in changed}), tuple(changed)
 
 

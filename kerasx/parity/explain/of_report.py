@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -190,7 +191,10 @@ def _measured(
         classes: list[str] = [""]
         if own in _ACCURACIES or "accuracy" in name.lower():
             other = seen.partition("(")[0] if seen else None
-            classes = list(dict.fromkeys(["", *([other] if other in _ACCURACIES else []), *_ACCURACIES]))
+            if other in _ACCURACIES and other != own:
+                classes = [other]
+            else:
+                classes = list(dict.fromkeys(["", *([other] if other in _ACCURACIES else []), *_ACCURACIES]))
         forms = _forms(here, seen)
         for kind, (labels, outputs) in itertools.product(classes, forms):
             if kind in ("", own) and labels == outputs == "as-given":
@@ -236,7 +240,8 @@ def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
     every = list(itertools.product(_CHANGES, _CHANGES))
     if not kept or kept[-1][0] is None or len(shapes) < 2:
         return every
-    found = []
+    found: list[tuple[Change, Change]] = []
+    blind: list[tuple[Change, Change]] = []
     for term in kept[-1][0]:
         for labels, outputs in every:
             try:
@@ -244,8 +249,14 @@ def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
             except Exception:  # what a form is not for
                 continue
             if [str(list(each.shape)) for each in given] == shapes[:2]:
-                found.append((labels, outputs))
-    return list(dict.fromkeys(found)) or every
+                pairs = ((term.y_true, labels), (term.y_pred, outputs))
+                (blind if any(_is_blind(*each) for each in pairs) else found).append((labels, outputs))
+    return list(dict.fromkeys(found or blind)) or every
+
+
+def _is_blind(value: Any, change: Change) -> bool:
+    """Whether a form says nothing of what it is made of: of one column the largest is always the first."""
+    return change.startswith("argmax") and value.shape[-1] == 1
 
 
 def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:

@@ -16,15 +16,25 @@ from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import applies, array, named, number, settings, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation
-from kerasx.parity.reference.of_gradient import By, Clip, MissingGradients, OptimizerClip, UnscaledLoss
+from kerasx.parity.reference.of_gradient import (
+    By,
+    Clip,
+    MissingGradients,
+    OptimizerClip,
+    ScaleRemovedTwice,
+    UnscaledLoss,
+)
+from kerasx.parity.reference.of_loss import Detached
 from kerasx.parity.reference.of_update import (
     Accumulation,
     Bypassed,
     LearningRates,
+    MicroBatches,
     NotFinalized,
     OptimizerSettings,
     SeveralApplies,
 )
+from kerasx.parity.reference.step import TERMS
 
 # How near an estimate has to come to a written number.
 _CLOSE = 1e-4
@@ -38,8 +48,8 @@ def gradient(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     before = here.deviations
     ours, theirs = here.step, search.target.records[here.progress[0]]
     yield [(*before, each) for each in other_variables(search, ours, theirs)]
-    yield [(*before, UnscaledLoss())]
-    yield [(*before, each) for each in _missing(ours, theirs)]
+    yield [(*before, UnscaledLoss()), (*before, ScaleRemovedTwice())]
+    yield [(*before, each) for each in (*_missing(ours, theirs), *_detached(here))]
     yield [(*before, each) for each in _clips(search)]
     yield [(*before, each) for each in (*_settings(search, here), *_accumulations(search))]
     yield [(*before, UnscaledLoss(), each) for each in _clips(search)]
@@ -68,6 +78,12 @@ def _missing(ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
     return found
 
 
+def _detached(here: Outcome) -> list[Deviation]:
+    """Outputs whose losses may be numbers alone."""
+    terms = here.memory.get((TERMS, here.progress[0]), (None,))[0] or []
+    return [Detached(output=term.name) for term in terms] if len(terms) > 1 else []
+
+
 def _clips(search: Search) -> list[Deviation]:
     """Limits at which the gradients that the optimizer received were cut."""
     globals_, norms, values, scales = [], [], [], []
@@ -78,11 +94,11 @@ def _clips(search: Search) -> list[Deviation]:
         if not received:
             continue
         scales.append(scale)
-        cut = [name for name in received if name in taken and not np.array_equal(received[name], taken[name])]
-        if cut:
+        both = [(received[name], taken[name]) for name in received if name in taken]
+        if _is_cut(_norm(ours for ours, _ in both), _norm(theirs for _, theirs in both)):
             globals_.append(_norm(received.values()))
-            norms += [_norm([received[name]]) for name in cut]
-            values.append(max(float(np.abs(received[name]).max()) for name in cut))
+        norms += [_norm([ours]) for ours, theirs in both if _is_cut(_norm([ours]), _norm([theirs]))]
+        values += [_peak(ours) for ours, theirs in both if _is_cut(_peak(ours), _peak(theirs))]
     found: list[Deviation] = []
     kinds: tuple[tuple[By, list[float]], ...] = (
         ("global-norm", globals_),
@@ -97,6 +113,15 @@ def _clips(search: Search) -> list[Deviation]:
         if scales and scales[0] > 1.0:
             found.append(Clip(by=by, limit=as_written(limit / scales[0], _CLOSE), unscales=True))
     return found
+
+
+def _is_cut(size: float, before: float) -> bool:
+    """Whether one is smaller than the other by more than the rounding of a gradient that is not cut."""
+    return size < before * (1.0 - _CLOSE)
+
+
+def _peak(value: Any) -> float:
+    return float(np.abs(value).max()) if value.size else 0.0
 
 
 def _norm(values: Any) -> float:
@@ -170,7 +195,7 @@ def _several(search: Search) -> list[Deviation]:
     names = {name for call in calls for name in call}
     if all(set(call) == names for call in calls):
         alike: list[Deviation] = [SeveralApplies(calls=len(calls), halves=halves) for halves in (False, True)]
-        return [*alike, SeveralApplies(calls=len(calls), parts=True)]
+        return [*alike, SeveralApplies(calls=len(calls), parts=True), MicroBatches(calls=len(calls))]
     return [SeveralApplies(groups=tuple(calls), calls=len(calls))]
 
 

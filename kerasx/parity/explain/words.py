@@ -192,6 +192,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         else "divides the weighted loss by the number of values, not by the sum of weights"
     ),
     of_loss.NoMask: lambda each, _: "counts padding in the loss: the Keras mask of the outputs is lost",
+    of_loss.Detached: lambda each, _: (
+        f"adds the loss of the output `{each.output}` as a number, which no gradient flows through"
+    ),
     of_criterion.Broadcast: lambda each, _: (
         f"compares {each.flat} without their last axis: every row meets every other"
     ),
@@ -202,6 +205,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_gradient.UnscaledLoss: lambda each, _: (
         "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
         " scale"
+    ),
+    of_gradient.ScaleRemovedTwice: lambda each, _: (
+        "divides gradients by the scale of the loss, and the optimizer does so again"
     ),
     of_gradient.Clip: lambda each, _: (
         f"clips gradients by {each.by.replace('-', ' ')} to {each.limit:g}"
@@ -216,6 +222,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ),
     of_update.SeveralApplies: lambda each, _: (
         f"applies gradients in {each.calls} calls a step, each of which counts"
+    ),
+    of_update.MicroBatches: lambda each, _: (
+        f"cuts each batch in {each.calls}, whose gradients the optimizer accumulates: it counts each part"
     ),
     of_update.Accumulation: lambda each, _: (
         f"applies the {'mean' if each.mean else 'sum'} of the gradients of {each.steps} steps at once"

@@ -186,6 +186,7 @@ class Bench:
             WEIGHTS: self._weights,
             "initial": lambda of: take_initial(names, model, of, like),
             "given": lambda name, at: given(name, at, like),
+            "loss": None if like is None else like.loss,
             "applied": lambda name, call, at: applied(name, call, at, like),
             "evaluate": aside(self._evaluated),
             "hold out": aside(self._hold_out),

@@ -69,7 +69,7 @@ def encoded(y: Any, encoding: Encoding, classes: int) -> Any:
     if encoding == "class-numbers":
         return ops.argmax(y, axis=-1)
     if encoding == "column":
-        return ops.argmax(y, axis=-1)[:, None] if len(y.shape) == 2 and y.shape[-1] != 1 else y[:, None]
+        return ops.expand_dims(ops.argmax(y, axis=-1) if len(y.shape) > 1 and y.shape[-1] != 1 else y, -1)
     if encoding == "one-hot":
         return ops.one_hot(ops.cast(ops.reshape(y, [y.shape[0]]), "int32"), classes)
     return ops.squeeze(y, axis=-1)

@@ -180,8 +180,7 @@ class OtherLossReported(OfReport):
             if self.what == "mean-output":
                 if self.tracked:
                     track(loss)
-                # As that stand-in does with every `Mean`, those of outputs' losses too; in Keras 3 it knows of
-                # sample weights.
+                # As that stand-in does with every `Mean`, outputs' losses too; it knows of sample weights.
                 weights = at.batch[2] if self.weighted else None
                 for metric in at.model.metrics:
                     if isinstance(metric, keras.metrics.Mean):
