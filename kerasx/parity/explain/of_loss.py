@@ -54,8 +54,7 @@ def _ranked(
     search: Search, before: Deviations, samples: list[Sample], scope: Scope, kind: str
 ) -> Iterator[Sequence[Deviations]]:
     found: list[tuple[int, Deviations]] = []
-    dtypes = {text(step, "dtype of the loss") for step in search.target.records if step.kind == kind}
-    for complexity, structure in _structures(samples[0], scope, dtypes - {None, "float32"}):
+    for complexity, structure in _structures(samples[0], scope, _dtypes(search, kind)):
         changed = [applied(each, structure) for each in samples]
         if any(each is None for each in changed):
             continue
@@ -70,7 +69,20 @@ def _ranked(
 # --- What a loss is computed from -------------------------------------------------------------------------
 
 
-def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[int, Deviations]]:
+def _dtypes(search: Search, kind: str) -> list[tuple[str, str]]:
+    """In which a loss may be computed and handed on: as it is seen, or as the outputs are."""
+    found = dict.fromkeys(
+        (of, whole)
+        for step in search.target.records
+        if step.kind == kind and (whole := text(step, "dtype of the loss") or "float32")
+        for of in (whole, text(step, "dtype of the outputs") or "float32")
+    )
+    return [each for each in found if each[0] != "float32" and "," not in each[0]]
+
+
+def _structures(
+    sample: Sample, scope: Scope, dtypes: Sequence[tuple[str, str]]
+) -> list[tuple[int, Deviations]]:
     """Changes of what the loss is computed from, with how many there are: first none, then one, then two."""
     singles: list[Deviation] = []
     several = len(sample.terms) > 1
@@ -96,8 +108,8 @@ def _structures(sample: Sample, scope: Scope, dtypes: set[Any]) -> list[tuple[in
     if several and any(term.sample_weight is not None for term in sample.terms):
         singles.append(NoSampleWeight(scope=scope))
     singles += [
-        LossDtype(scope=scope, dtype=str(dtype), summed=summed)
-        for dtype, summed in itertools.product(sorted(dtypes), (False, True))
+        LossDtype(scope=scope, dtype=dtype, whole=whole, summed=summed)
+        for (dtype, whole), summed in itertools.product(dtypes, (False, True))
     ]
     pairs = [
         pair

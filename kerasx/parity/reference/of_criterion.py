@@ -87,16 +87,18 @@ class LossDtype(OfTerms):
     Attributes:
         dtype: Which.
         summed: Whether all values are summed before they are divided, which overflows sooner.
+        whole: That of the sum of all terms, which may be cast again.
     """
 
     cause: ClassVar[str] = "loss-dtype"
     kind: Literal["loss-dtype"] = "loss-dtype"
     dtype: str
     summed: bool = False
+    whole: str = "float32"
 
     def loss(self, loss: Any, at: At) -> Any:
         """The whole, in its dtype."""
-        return ops.cast(loss, self.dtype)
+        return ops.cast(loss, self.whole)
 
     def changed(self, term: Term, at: At) -> Term:
         """In its dtype."""
