@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from kerasx.parity.explain.of_data import scope_of
 from kerasx.parity.explain.of_forward import extra_passes
+from kerasx.parity.explain.of_metrics import measured_otherwise
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
-from kerasx.parity.reference.of_data import ExtraForward
+from kerasx.parity.reference.of_forward import ExtraForward
 from kerasx.parity.reference.of_loss import OfTerms
-from kerasx.parity.reference.of_metrics import Change, Measured, NotReset, ResetWithin, changed, metric_of
+from kerasx.parity.reference.of_metrics import NotReset, ResetWithin
 from kerasx.parity.reference.of_report import (
     LastLogs,
     LossDiscarded,
@@ -29,25 +29,11 @@ from kerasx.parity.reference.of_report import (
     Reported,
     ResetEachStep,
 )
+from kerasx.parity.reference.rows import count_of
 from kerasx.parity.reference.step import TERMS
 
-_ACCURACIES = (
-    "Accuracy",
-    "BinaryAccuracy",
-    "CategoricalAccuracy",
-    "SparseCategoricalAccuracy",
-)
-_CHANGES: tuple[Change, ...] = (
-    "as-given",
-    "argmax",
-    "argmax-column",
-    "one-hot",
-    "softmax",
-    "sigmoid",
-    "round",
-    "flat",
-    "column",
-)
+# Of so many rows an evaluation is tried in every step, and when an epoch ends.
+_MOST_IN_STEP, _MOST_ROWS = 10_000, 100_000
 
 
 def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -89,7 +75,7 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         yield [(*before, LossUnweighted(scope=scope, of=outputs), LossUnweighted(scope=scope))]
     yield [(*before, each) for each in passes]
     if metrics:
-        measured = _measured(search, here, metrics, scope)
+        measured = measured_otherwise(search, here, metrics, scope)
         yield [(*before, *each) for each in measured]
         if losses:
             yield [(*before, loss, *each) for loss, each in itertools.product(losses, measured)]
@@ -160,8 +146,7 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope, returned=False),
         LossDiscarded(scope=scope, given=True),
         LossUnweighted(scope=scope),
-        LossMoving(scope=scope, every_step=True),
-        LossMoving(scope=scope, every_step=True, of_all=True),
+        *(LossMoving(scope=scope, every_step=True, of_all=of_all) for of_all in _rows(search, _MOST_IN_STEP)),
     ]
     added = [value[1] for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
     kinds: tuple[Reported, ...] = ("mean-output",)
@@ -175,88 +160,11 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
     return found
 
 
-def _measured(
-    search: Search, here: Outcome, metrics: Sequence[str], scope: Scope
-) -> list[tuple[Deviation, ...]]:
-    """Classes and forms in which metrics may have measured; the same for all of them, or one alone."""
-    found: list[tuple[Deviation, ...]] = []
-    theirs = search.target.records[here.progress[0]]
-    forms: list[tuple[Change, Change]] = []
-    for name in metrics:
-        metric = metric_of(search.bench.model, name)
-        if metric is None:
-            continue
-        seen = text(theirs, f"metric {metric.name}")
-        own = type(metric).__name__
-        classes: list[str] = [""]
-        if own in _ACCURACIES or "accuracy" in name.lower():
-            other = seen.partition("(")[0] if seen else None
-            if other in _ACCURACIES and other != own:
-                classes = [other]
-            else:
-                classes = list(dict.fromkeys(["", *([other] if other in _ACCURACIES else []), *_ACCURACIES]))
-        forms = _forms(here, seen)
-        for kind, (labels, outputs) in itertools.product(classes, forms):
-            if kind in ("", own) and labels == outputs == "as-given":
-                continue
-            found.append(
-                (Measured(scope=scope, metric=name, becomes=kind, labels=labels, predictions=outputs),)
-            )
-        found += [(Measured(scope=scope, metric=name, weighted=weighted),) for weighted in (False, True)]
-    if len(metrics) > 1:
-        found += [
-            tuple(
-                Measured(
-                    scope=scope,
-                    metric=n,
-                    becomes=kind if _is_open(search, n) else "",
-                    labels=labels,
-                    predictions=outputs,
-                )
-                for n in metrics
-            )
-            for kind in _ACCURACIES
-            for labels, outputs in forms
-            if any(_is_open(search, n) for n in metrics)
-        ]
-        found += [
-            tuple(Measured(scope=scope, metric=n, labels=labels, predictions=outputs) for n in metrics)
-            for labels, outputs in forms
-            if (labels, outputs) != ("as-given", "as-given")
-        ]
-    found.sort(key=lambda each: (len(each), bool(each[0].becomes)))  # type: ignore[attr-defined]
-    return found
-
-
-def _is_open(search: Search, name: str) -> bool:
-    """Whether a metric is one of the accuracies that Keras's string 'accuracy' becomes by shapes."""
-    return type(metric_of(search.bench.model, name)).__name__ in _ACCURACIES[1:]
-
-
-def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
-    """Forms of labels and outputs of the shapes that a metric was seen to be given."""
-    kept = [value for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
-    shapes = re.findall(r"\[[\d, ]*\]", seen or "")
-    every = list(itertools.product(_CHANGES, _CHANGES))
-    if not kept or kept[-1][0] is None or len(shapes) < 2:
-        return every
-    found: list[tuple[Change, Change]] = []
-    blind: list[tuple[Change, Change]] = []
-    for term in kept[-1][0]:
-        for labels, outputs in every:
-            try:
-                given = changed(term.y_true, labels, term.y_pred), changed(term.y_pred, outputs, term.y_pred)
-            except Exception:  # what a form is not for
-                continue
-            if [str(list(each.shape)) for each in given] == shapes[:2]:
-                pairs = ((term.y_true, labels), (term.y_pred, outputs))
-                (blind if any(_is_blind(*each) for each in pairs) else found).append((labels, outputs))
-    return list(dict.fromkeys(found or blind)) or every
-
-
-def _is_blind(value: Any, change: Change) -> bool:
-    """Whether a form says nothing of what it is made of: of one column the largest is always the first."""
-    return change.startswith("argmax") and value.shape[-1] == 1
+def _rows(search: Search, most: int) -> list[bool]:
+    """Whether rows that are evaluated may be those of an epoch, and all where these are more, and not too
+    many."""
+    epoch = sum(count_of(batch) for batch in search.bench.plan.epochs[0] if batch is not None)
+    return [False, True] if epoch < count_of(search.bench.rows) <= most else [False]
 
 
 def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -280,7 +188,9 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             LastLogs(added=("batch",)),
         ]
         yield [(*before, each) for each in found]
-        moving = [(LossMoving(of_all=of_all), MetricsMoving(of_all=of_all)) for of_all in (False, True)]
+        moving = [
+            (LossMoving(of_all=of_all), MetricsMoving(of_all=of_all)) for of_all in _rows(search, _MOST_ROWS)
+        ]
         yield [(*before, each) for pair in moving for each in pair]
         yield [(*before, *pair) for pair in moving]
         within = _within("training")
@@ -294,7 +204,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         ]
         yield [(*before, each) for each in passes]
         metrics = [name for name in sorted(of_training) if name != "loss" and not name.endswith("_loss")]
-        yield [(*before, *each) for each in _measured(search, here, metrics, "training")]
+        yield [(*before, *each) for each in measured_otherwise(search, here, metrics, "training")]
     else:
         names = {name.removeprefix("val_") for name in differing}
         yield [(*before, each) for each in (*_resets(names, "evaluation"), *_within("evaluation"))]

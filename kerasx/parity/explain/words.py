@@ -10,6 +10,7 @@ from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.reference import (
     of_criterion,
     of_data,
+    of_forward,
     of_gradient,
     of_loss,
     of_metrics,
@@ -244,15 +245,15 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ) + (
         f", in epoch {', '.join(map(str, each.epochs))} alone" if each.epochs else ""
     ),
-    of_data.TrainingFlag: lambda each, _: (
+    of_forward.TrainingFlag: lambda each, _: (
         f"calls {', '.join(f'`{name}`' for name in each.layers) or 'the model'} with training={each.training}"
     ),
-    of_data.ExtraForward: lambda each, _: (
+    of_forward.ExtraForward: lambda each, _: (
         f"calls the model {'once' if each.times == 1 else f'{each.times} times'} more"
         f" {_PLACES[each.place]}"
         f" with training={each.training}" + (", and measures those outputs" if each.used else "")
     ),
-    of_data.OtherSeeds: lambda each, _: (
+    of_forward.OtherSeeds: lambda each, _: (
         "draws other random numbers: "
         + (
             f"the stream stands {each.shifts[0][1]} draws further on"
@@ -260,7 +261,10 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
             else "the seeds are others"
         )
     ),
-    of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
+    of_forward.OtherMasks: lambda each, _: (
+        f"draws the same random numbers and compares them the other way round in {', '.join(each.layers)}"
+    ),
+    of_forward.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
     of_metrics.NotReset: lambda each, _: "does not reset "
     + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
     of_metrics.ResetWithin: lambda each, _: (

@@ -24,8 +24,8 @@ from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.of_metrics import all_metrics
-from kerasx.parity.reference.rows import all_rows, epoch_of, picked
-from kerasx.parity.reference.run import Plan, run
+from kerasx.parity.reference.rows import all_rows, count_of, epoch_of, picked
+from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
@@ -33,6 +33,9 @@ from kerasx.parity.state import FullState, named_variables, read_state
 from kerasx.parity.watch import Watch
 from kerasx.registry import Registry
 from kerasx.training.task import Callbacks, TrainingTask
+
+# Of an evaluation of all rows, so many at a time.
+_ROWS = 256
 
 # Told of each step that has ended, with its place in the trace; answers whether to go on.
 Ended = Callable[[StepTrace, int], bool]
@@ -225,13 +228,19 @@ class Bench:
         variables = [*model.metrics_variables, *model.variables]
         values = [keras.ops.convert_to_numpy(each) for each in variables]
         model.reset_metrics()
-        for batch in [self.rows] if of_all else self.plan.epochs[at.epoch]:
+        for batch in self._all_batches() if of_all else self.plan.epochs[at.epoch]:
             if batch is not None:
                 test_step((), At(model, "evaluation", at.epoch, at.index, batch))
         results = {name: float(value) for name, value in model.get_metrics_result().items()}
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return results
+
+    def _all_batches(self) -> Iterator[Batch | None]:
+        """All that can be trained on, in parts that fit into memory."""
+        count = count_of(self.rows)
+        for start in range(0, count, _ROWS):
+            yield picked(self.rows, tuple(range(start, min(start + _ROWS, count))))
 
 
 def _tolerate(model: keras.Model) -> None:
