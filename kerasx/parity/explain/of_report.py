@@ -52,7 +52,10 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         for each in here.here
         if each.stage == "report" and not each.quantity.endswith(" names")
     }
-    whole = [*_resets(differing, scope), *_within(scope)]
+    number = sum(
+        (step.kind, step.epoch) == (theirs.kind, theirs.epoch) for step in search.target.records[:place]
+    )
+    whole = [*_resets(differing, scope), *_within(scope, (number,))]
     losses = _losses(here, search, scope) if "loss" in differing else []
     outputs = tuple(sorted(name for name in differing if name.endswith("_loss")))
     if outputs:
@@ -70,7 +73,15 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         each for each in extra_passes(search, theirs, scope) if isinstance(each, ExtraForward) and each.used
     ]
     metrics = [name for name in sorted(differing) if name != "loss" and not name.endswith("_loss")]
-    yield [(*before, each) for each in (*losses, *whole)]
+    beside: list[Deviation] = [
+        OtherLossReported(scope=scope, what="mean-output", weighted=weighted, tracked=True)
+        for weighted in (True, False)
+        if losses
+    ]
+    yield [(*before, each) for each in (*losses, *beside, *whole)]
+    if differing == {"loss"} and scope == "training":
+        # Of all rows there are, as an epoch of the plan may be a part of them.
+        yield [(*before, LossMoving(every_step=True, of_all=_rows(search, _MOST_IN_STEP)[-1]))]
     if outputs:
         yield [(*before, LossUnweighted(scope=scope, of=outputs), LossUnweighted(scope=scope))]
     yield [(*before, each) for each in passes]
@@ -88,12 +99,17 @@ def _resets(differing: set[str], scope: Scope) -> list[Deviation]:
     return [*found, NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
 
 
-def _within(scope: Scope) -> list[Deviation]:
-    """Metrics that begin anew once in an epoch, or time and again, with or without an evaluation."""
+def _within(scope: Scope, steps: Sequence[int] = range(1, 5)) -> list[Deviation]:
+    """Metrics that begin anew once in an epoch, or time and again, with or without an evaluation.
+
+    Args:
+        scope: Of which steps.
+        steps: Before which of an epoch it may be: where a step reports, before the first that differs.
+    """
     return [
         ResetWithin(scope=scope, step=step, every=every, evaluates=evaluates)
-        for evaluates, every, step in itertools.product((False, True), (False, True), range(1, 5))
-        if not (every and step == 1)  # which is each step
+        for evaluates, every, step in itertools.product((False, True), (False, True), steps)
+        if step and not (every and step == 1)  # which is each step
     ]
 
 
@@ -146,16 +162,14 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
         LossDiscarded(scope=scope, returned=False),
         LossDiscarded(scope=scope, given=True),
         LossUnweighted(scope=scope),
-        *(LossMoving(scope=scope, every_step=True, of_all=of_all) for of_all in _rows(search, _MOST_IN_STEP)),
     ]
     added = [value[1] for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
     kinds: tuple[Reported, ...] = ("mean-output",)
     if any(float(each) for each in added):
         kinds = (*kinds, "without-extras")
     found += [
-        OtherLossReported(scope=scope, what=what, weighted=weighted, tracked=tracked)
-        for what, weighted, tracked in itertools.product(kinds, (True, False), (False, True))
-        if not tracked or what == "mean-output"
+        OtherLossReported(scope=scope, what=what, weighted=weighted)
+        for what, weighted in itertools.product(kinds, (True, False))
     ]
     return found
 
