@@ -51,12 +51,14 @@ class Steps:
         states: What each of them started from.
         slipped: Why they could not be kept in lockstep; None where they were.
         brings_optimizer: Whether an optimizer was seen to step in the place of the model's.
+        loss: What the model was compiled with; None where that is not known, as of a trace on disk.
     """
 
     trace: Trace
     states: list[FullState]
     slipped: str | None
     brings_optimizer: bool = False
+    loss: Any = None
 
 
 def take_steps(
@@ -163,7 +165,8 @@ def _take(
     if not watch.states:
         watch.slipped = watch.slipped or "the strategy tells of no batches"
     trace.steps += end_trace(end, task.epochs - 1, "epoch").steps
-    return Steps(trace, watch.states, watch.slipped, recorder.optimizer is not model.optimizer)
+    brings_optimizer = recorder.optimizer is not model.optimizer
+    return Steps(trace, watch.states, watch.slipped, brings_optimizer, model.loss)
 
 
 def _about(assembly: Assembly) -> dict[str, Any]:

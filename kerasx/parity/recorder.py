@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,15 @@ class StepRecorder:
         """
         self._seen = _Seen()
         self._before = before
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done within belongs to no step."""
+        seen, self._seen = self._seen, _Seen()
+        try:
+            yield
+        finally:
+            self._seen = seen
 
     def read(self) -> FullState:
         """The state as it is now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kerasx.parity.explain.compiled import with_compilation
 from kerasx.parity.explain.finding import Explanation, Finding
 from kerasx.parity.explain.one_side import SAME, Told, checked, is_plain, searched, told_of
 from kerasx.parity.explain.search import Deviations
@@ -41,9 +42,16 @@ def explain(
         UsageError: Something in an experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
+    if a is None:
+        return _explained(None, b, registry, given, told)
+    a, b = measured_alike([a, b], registry)
+    return with_compilation(_explained(a, b, registry, given, told), a, b, registry, told)
+
+
+def _explained(
+    a: Named | None, b: Named, registry: Registry, given: Deviations | None, told: Told
+) -> Explanation:
     name = "Keras" if a is None else a.name
-    if a is not None:
-        a, b = measured_alike([a, b], registry)
     told(f"tracing {b.name}")
     # A trace was taken as `compare` takes it.
     whole = WHOLE if b.trace is None and (a is None or a.trace is None) else 0

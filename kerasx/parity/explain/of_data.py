@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from kerasx.parity.explain.samples import is_same, samples_of
 from kerasx.parity.explain.search import Deviations, Outcome, Search
-from kerasx.parity.explain.target import array, named, text, training
+from kerasx.parity.explain.target import array, named, number, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
+from kerasx.parity.reference.objective import criterion_of
+from kerasx.parity.reference.of_criterion import LabelsOfLoss
 from kerasx.parity.reference.of_data import (
     Encoding,
     OtherInitialWeights,
@@ -88,9 +92,9 @@ class _Finder:
     def __init__(self, rows: tuple[Any, ...]) -> None:
         self._leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(rows[0])]
         self._places: dict[bytes, list[int]] = {}
-        for number in range(len(self._leaves[0])):
-            key = b"".join(np.ascontiguousarray(leaf[number]).tobytes() for leaf in self._leaves)
-            self._places.setdefault(key, []).append(number)
+        for row in range(len(self._leaves[0])):
+            key = b"".join(np.ascontiguousarray(leaf[row]).tobytes() for leaf in self._leaves)
+            self._places.setdefault(key, []).append(row)
 
     def rows(self, leaves: Sequence[Any]) -> tuple[int, ...] | None:
         """The numbers of rows; None where one is no row of these."""
@@ -98,10 +102,8 @@ class _Finder:
             return None
         leaves = [np.asarray(leaf, own.dtype) for leaf, own in zip(leaves, self._leaves, strict=True)]
         found = []
-        for number in range(len(leaves[0])):
-            places = self._places.get(
-                b"".join(np.ascontiguousarray(leaf[number]).tobytes() for leaf in leaves)
-            )
+        for row in range(len(leaves[0])):
+            places = self._places.get(b"".join(np.ascontiguousarray(leaf[row]).tobytes() for leaf in leaves))
             if not places:
                 return None
             found.append(places[0])
@@ -130,11 +132,50 @@ def _labels(here: Outcome, search: Search) -> list[Deviation]:
     dtype = None if given.dtype.kind == "S" else given.dtype.name
     classes = int(given.shape[-1]) if given.ndim > 1 else 0
     encodings: tuple[Encoding, ...] = ("class-numbers", "column", "one-hot", "flat")
-    scopes: tuple[Scope, ...] = ("both", scope_of(here))
-    return [
-        OtherLabels(encoding=encoding, classes=classes, dtype=dtype, scope=scope)
-        for encoding, scope in itertools.product(encodings, scopes)
+    quantity = "batch y" if given is batch else "y of the loss"
+    scopes: tuple[Scope, ...] = (scope_of(here), "both")
+    if _differs_in_evaluation(search, here, quantity):
+        scopes = ("both", scope_of(here))
+    every = list(itertools.product(encodings, scopes))
+    found: list[Deviation] = [
+        OtherLabels(encoding=encoding, classes=classes, dtype=dtype, scope=scope) for encoding, scope in every
     ]
+    kinds = [*([False] if given is not batch else []), *([True] if _same_on_own_labels(search, here) else [])]
+    found += [
+        LabelsOfLoss(encoding=encoding, scope=scope, own_loss=own_loss)
+        for own_loss, (encoding, scope) in itertools.product(kinds, every)
+    ]
+    return found
+
+
+def _differs_in_evaluation(search: Search, here: Outcome, quantity: str) -> bool:
+    """Whether labels have another shape in the evaluation, too, as far as can be seen."""
+    whole = search.outcome(here.deviations, whole=True)
+    for ours, theirs in zip(whole.trace.steps, search.target.records, strict=False):
+        if ours.kind == theirs.kind == "evaluation":
+            own, other = array(ours, quantity), array(theirs, quantity)
+            if own is not None and other is not None:
+                return own.shape != other.shape
+    return True
+
+
+def _same_on_own_labels(search: Search, here: Outcome) -> bool:
+    """Whether the side was compiled with a loss of its own that is Keras's on Keras's labels."""
+    loss = search.target.steps.loss
+    if not callable(loss):
+        return False
+    samples = samples_of(search, here.deviations, "training", lambda step: number(step, "loss"))
+    try:
+        values = [
+            [float(replace(term, criterion=criterion_of(loss)).value()) for term in sample.terms]
+            for sample in samples
+        ]
+    except Exception:  # whatever somebody's loss raises
+        return False
+    return bool(samples) and all(
+        is_same(sum(each), replace(sample, loss=float(sum(term.value() for term in sample.terms))))
+        for each, sample in zip(values, samples, strict=True)
+    )
 
 
 # --- Initial state ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 
 from kerasx.parity.explain.of_data import scope_of
@@ -12,8 +13,9 @@ from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import array, named, order, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
-from kerasx.parity.reference.of_data import (
+from kerasx.parity.reference.of_forward import (
     ExtraForward,
+    OtherMasks,
     OtherSeeds,
     Place,
     StateKept,
@@ -48,6 +50,8 @@ def forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     if any(each.stage == "forward" and each.decides for each in here.here):
         others = (*extra_passes(search, theirs, scope), *seeds)
         yield [(*before, a, b) for a, b in itertools.product(flags, others)]
+    if not seeds and (masks := _masks(search, scope)):
+        yield [(*before, each) for each in masks]
 
 
 def unseen_forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -147,6 +151,14 @@ def _seeds_of_each_step(search: Search, here: Outcome, names: Sequence[str]) -> 
                 places.append((place, tuple(int(each) for each in after.astype(np.int64) - advanced)))
         found.append((name, tuple(places)))
     return [OtherSeeds(scope=scope_of(here), each=tuple(found))]
+
+
+def _masks(search: Search, scope: Scope) -> list[Deviation]:
+    """Layers whose masks may be others though their streams are the same: all, or one of them."""
+    names = [layer.name for layer in search.bench.model.layers if type(layer) is keras.layers.Dropout]
+    groups = [tuple(names)] if names else []
+    groups += [(name,) for name in names] if len(names) > 1 else []
+    return [OtherMasks(scope=scope, layers=group) for group in groups]
 
 
 # --- State ------------------------------------------------------------------------------------------------

@@ -10,42 +10,30 @@ import numpy as np
 
 from kerasx.parity.explain.of_data import scope_of
 from kerasx.parity.explain.of_forward import extra_passes
+from kerasx.parity.explain.of_metrics import measured_otherwise
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope
-from kerasx.parity.reference.of_data import ExtraForward
+from kerasx.parity.reference.of_forward import ExtraForward
 from kerasx.parity.reference.of_loss import OfTerms
-from kerasx.parity.reference.of_metrics import Change, Measured, NotReset, ResetWithin, changed, metric_of
+from kerasx.parity.reference.of_metrics import NotReset, ResetWithin
 from kerasx.parity.reference.of_report import (
     LastLogs,
     LossDiscarded,
     LossMoving,
     LossUnweighted,
     MetricMissing,
+    MetricsMoving,
     OtherLossReported,
     Reported,
     ResetEachStep,
 )
+from kerasx.parity.reference.rows import count_of
 from kerasx.parity.reference.step import TERMS
 
-_ACCURACIES = (
-    "Accuracy",
-    "BinaryAccuracy",
-    "CategoricalAccuracy",
-    "SparseCategoricalAccuracy",
-)
-_CHANGES: tuple[Change, ...] = (
-    "as-given",
-    "argmax",
-    "argmax-column",
-    "one-hot",
-    "softmax",
-    "sigmoid",
-    "round",
-    "flat",
-    "column",
-)
+# Of so many rows an evaluation is tried in every step, and when an epoch ends.
+_MOST_IN_STEP, _MOST_ROWS = 10_000, 100_000
 
 
 def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -64,7 +52,10 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         for each in here.here
         if each.stage == "report" and not each.quantity.endswith(" names")
     }
-    whole = _whole(differing, scope)
+    number = sum(
+        (step.kind, step.epoch) == (theirs.kind, theirs.epoch) for step in search.target.records[:place]
+    )
+    whole = [*_resets(differing, scope), *_within(scope, (number,))]
     losses = _losses(here, search, scope) if "loss" in differing else []
     outputs = tuple(sorted(name for name in differing if name.endswith("_loss")))
     if outputs:
@@ -82,29 +73,43 @@ def report(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         each for each in extra_passes(search, theirs, scope) if isinstance(each, ExtraForward) and each.used
     ]
     metrics = [name for name in sorted(differing) if name != "loss" and not name.endswith("_loss")]
-    yield [(*before, each) for each in (*losses, *whole)]
+    beside: list[Deviation] = [
+        OtherLossReported(scope=scope, what="mean-output", weighted=weighted, tracked=True)
+        for weighted in (True, False)
+        if losses
+    ]
+    yield [(*before, each) for each in (*losses, *beside, *whole)]
+    if differing == {"loss"} and scope == "training":
+        # Of all rows there are, as an epoch of the plan may be a part of them.
+        yield [(*before, LossMoving(every_step=True, of_all=_rows(search, _MOST_IN_STEP)[-1]))]
     if outputs:
         yield [(*before, LossUnweighted(scope=scope, of=outputs), LossUnweighted(scope=scope))]
     yield [(*before, each) for each in passes]
     if metrics:
-        measured = _measured(search, here, metrics, scope)
+        measured = measured_otherwise(search, here, metrics, scope)
         yield [(*before, *each) for each in measured]
         if losses:
             yield [(*before, loss, *each) for loss, each in itertools.product(losses, measured)]
 
 
-def _whole(differing: set[str], scope: Scope) -> list[Deviation]:
-    found: list[Deviation] = [ResetEachStep(scope=scope)]
-    found += [NotReset(scope=scope), NotReset(scope=scope, metrics=tuple(sorted(differing)))]
-    return found + _within(scope)
+def _resets(differing: set[str], scope: Scope) -> list[Deviation]:
+    """Metrics that begin anew in each step, or not when an epoch does."""
+    alike = tuple(sorted(differing))
+    found: list[Deviation] = [ResetEachStep(scope=scope), ResetEachStep(scope=scope, metrics=alike)]
+    return [*found, NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
 
 
-def _within(scope: Scope) -> list[Deviation]:
-    """Metrics that begin anew once in an epoch, or time and again, with or without an evaluation."""
+def _within(scope: Scope, steps: Sequence[int] = range(1, 5)) -> list[Deviation]:
+    """Metrics that begin anew once in an epoch, or time and again, with or without an evaluation.
+
+    Args:
+        scope: Of which steps.
+        steps: Before which of an epoch it may be: where a step reports, before the first that differs.
+    """
     return [
         ResetWithin(scope=scope, step=step, every=every, evaluates=evaluates)
-        for evaluates, every, step in itertools.product((False, True), (False, True), range(1, 5))
-        if not (every and step == 1)  # which is each step
+        for evaluates, every, step in itertools.product((False, True), (False, True), steps)
+        if step and not (every and step == 1)  # which is each step
     ]
 
 
@@ -169,78 +174,11 @@ def _losses(here: Outcome, search: Search, scope: Scope) -> list[Deviation]:
     return found
 
 
-def _measured(
-    search: Search, here: Outcome, metrics: Sequence[str], scope: Scope
-) -> list[tuple[Deviation, ...]]:
-    """Classes and forms in which metrics may have measured; the same for all of them, or one alone."""
-    found: list[tuple[Deviation, ...]] = []
-    theirs = search.target.records[here.progress[0]]
-    forms: list[tuple[Change, Change]] = []
-    for name in metrics:
-        metric = metric_of(search.bench.model, name)
-        if metric is None:
-            continue
-        seen = text(theirs, f"metric {metric.name}")
-        own = type(metric).__name__
-        classes: list[str] = [""]
-        if own in _ACCURACIES or "accuracy" in name.lower():
-            other = seen.partition("(")[0] if seen else None
-            classes = list(dict.fromkeys(["", *([other] if other in _ACCURACIES else []), *_ACCURACIES]))
-        forms = _forms(here, seen)
-        for kind, (labels, outputs) in itertools.product(classes, forms):
-            if kind in ("", own) and labels == outputs == "as-given":
-                continue
-            found.append(
-                (Measured(scope=scope, metric=name, becomes=kind, labels=labels, predictions=outputs),)
-            )
-        found += [(Measured(scope=scope, metric=name, weighted=weighted),) for weighted in (False, True)]
-    if len(metrics) > 1:
-        found += [
-            tuple(
-                Measured(
-                    scope=scope,
-                    metric=n,
-                    becomes=kind if _is_open(search, n) else "",
-                    labels=labels,
-                    predictions=outputs,
-                )
-                for n in metrics
-            )
-            for kind in _ACCURACIES
-            for labels, outputs in forms
-            if any(_is_open(search, n) for n in metrics)
-        ]
-        found += [
-            tuple(Measured(scope=scope, metric=n, labels=labels, predictions=outputs) for n in metrics)
-            for labels, outputs in forms
-            if (labels, outputs) != ("as-given", "as-given")
-        ]
-    found.sort(key=lambda each: (len(each), bool(each[0].becomes)))  # type: ignore[attr-defined]
-    return found
-
-
-def _is_open(search: Search, name: str) -> bool:
-    """Whether a metric is one of the accuracies that Keras's string 'accuracy' becomes by shapes."""
-    return type(metric_of(search.bench.model, name)).__name__ in _ACCURACIES[1:]
-
-
-def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
-    """Forms of labels and outputs of the shapes that a metric was seen to be given."""
-    kept = [value for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
-    shapes = re.findall(r"\[[\d, ]*\]", seen or "")
-    every = list(itertools.product(_CHANGES, _CHANGES))
-    if not kept or kept[-1][0] is None or len(shapes) < 2:
-        return every
-    found = []
-    for term in kept[-1][0]:
-        for labels, outputs in every:
-            try:
-                given = changed(term.y_true, labels, term.y_pred), changed(term.y_pred, outputs, term.y_pred)
-            except Exception:  # what a form is not for
-                continue
-            if [str(list(each.shape)) for each in given] == shapes[:2]:
-                found.append((labels, outputs))
-    return list(dict.fromkeys(found)) or every
+def _rows(search: Search, most: int) -> list[bool]:
+    """Whether rows that are evaluated may be those of an epoch, and all where these are more, and not too
+    many."""
+    epoch = sum(count_of(batch) for batch in search.bench.plan.epochs[0] if batch is not None)
+    return [False, True] if epoch < count_of(search.bench.rows) <= most else [False]
 
 
 def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -255,24 +193,23 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     missing = _missing(here, search, "training", "epoch's")
     yield [(*before, each) for each in missing]
     if of_training:
-        alike = tuple(sorted(of_training))
         found: list[Deviation] = [
             LossUnweighted(),
-            ResetEachStep(),
-            NotReset(),
-            NotReset(metrics=alike),
-            *_within("training"),
+            *_resets(of_training, "training"),
             OtherLossReported(what="mean-output"),
             LossDiscarded(),
             LossDiscarded(returned=False),
             LastLogs(added=("batch",)),
         ]
         yield [(*before, each) for each in found]
-        yield [(*before, *each) for each in itertools.product(missing, found)]
-        yield [
-            (*before, LossMoving(names=names, training=training))
-            for names, training in itertools.product(((), alike), (False, True))
+        moving = [
+            (LossMoving(of_all=of_all), MetricsMoving(of_all=of_all)) for of_all in _rows(search, _MOST_ROWS)
         ]
+        yield [(*before, each) for pair in moving for each in pair]
+        yield [(*before, *pair) for pair in moving]
+        within = _within("training")
+        yield [(*before, each) for each in within]
+        yield [(*before, *each) for each in itertools.product(missing, (*found, *within))]
         steps = [step for step in search.target.records if step.kind == "training"]
         passes = [
             each
@@ -281,7 +218,7 @@ def _of_epoch(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
         ]
         yield [(*before, each) for each in passes]
         metrics = [name for name in sorted(of_training) if name != "loss" and not name.endswith("_loss")]
-        yield [(*before, *each) for each in _measured(search, here, metrics, "training")]
+        yield [(*before, *each) for each in measured_otherwise(search, here, metrics, "training")]
     else:
         names = {name.removeprefix("val_") for name in differing}
-        yield [(*before, each) for each in _whole(names, "evaluation")]
+        yield [(*before, each) for each in (*_resets(names, "evaluation"), *_within("evaluation"))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -12,22 +11,25 @@ import numpy as np
 
 from kerasx.parity.explain.numbers import as_written
 from kerasx.parity.explain.of_data import other_variables, unmoved_variables
+from kerasx.parity.explain.of_gradient import CLOSE, clips, detached, missing
 from kerasx.parity.explain.search import Deviations, Outcome, Search
-from kerasx.parity.explain.target import applies, array, named, number, settings, text, training
-from kerasx.parity.records import StepTrace
+from kerasx.parity.explain.target import applies, named, number, settings, training
 from kerasx.parity.reference.deviation import Deviation
-from kerasx.parity.reference.of_gradient import By, Clip, MissingGradients, OptimizerClip, UnscaledLoss
+from kerasx.parity.reference.of_gradient import (
+    OptimizerClip,
+    ScaleRemovedTwice,
+    UnscaledLoss,
+)
 from kerasx.parity.reference.of_update import (
     Accumulation,
     Bypassed,
     LearningRates,
+    MicroBatches,
     NotFinalized,
     OptimizerSettings,
     SeveralApplies,
 )
 
-# How near an estimate has to come to a written number.
-_CLOSE = 1e-4
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 # What an optimizer is called, and what follows from something else.
 _NO_SETTINGS = ("name", "loss_scale_factor")
@@ -38,72 +40,11 @@ def gradient(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     before = here.deviations
     ours, theirs = here.step, search.target.records[here.progress[0]]
     yield [(*before, each) for each in other_variables(search, ours, theirs)]
-    yield [(*before, UnscaledLoss())]
-    yield [(*before, each) for each in _missing(ours, theirs)]
-    yield [(*before, each) for each in _clips(search)]
+    yield [(*before, UnscaledLoss()), (*before, ScaleRemovedTwice())]
+    yield [(*before, each) for each in (*missing(ours, theirs), *detached(here))]
+    yield [(*before, each) for each in clips(search)]
     yield [(*before, each) for each in (*_settings(search, here), *_accumulations(search))]
-    yield [(*before, UnscaledLoss(), each) for each in _clips(search)]
-
-
-def _missing(ours: StepTrace, theirs: StepTrace) -> list[Deviation]:
-    """Variables that the reference has a gradient of and the side has none, or one of zeros."""
-    prefix = "gradient of "
-    own = {q.removeprefix(prefix) for q in ours.records if q.startswith(prefix)}
-    other = {q.removeprefix(prefix) for q in theirs.records if q.startswith(prefix)}
-    received = bool(other)
-    none = {name for name in own if text(theirs, f"tape gradient of {name}") == "none"}
-    zeros = {
-        name
-        for name in own
-        if (value := array(theirs, f"{prefix}{name}")) is not None
-        and not np.any(value)
-        and (mine := array(ours, f"{prefix}{name}")) is not None
-        and np.any(mine)
-    }
-    absent = (own - other) if received else set()
-    found: list[Deviation] = []
-    for names, skipped in ((none | absent, True), (zeros, False), (none | absent | zeros, True)):
-        if names:
-            found.append(MissingGradients(variables=tuple(sorted(names)), skipped=skipped))
-    return found
-
-
-def _clips(search: Search) -> list[Deviation]:
-    """Limits at which the gradients that the optimizer received were cut."""
-    globals_, norms, values, scales = [], [], [], []
-    for _, step in training(search.target):
-        received = named(step, "gradient of ")
-        taken = named(step, "tape gradient of ")
-        scale = number(step, "slot loss_scale/dynamic_scale") or number(step, "slot dynamic_scale") or 1.0
-        if not received:
-            continue
-        scales.append(scale)
-        cut = [name for name in received if name in taken and not np.array_equal(received[name], taken[name])]
-        if cut:
-            globals_.append(_norm(received.values()))
-            norms += [_norm([received[name]]) for name in cut]
-            values.append(max(float(np.abs(received[name]).max()) for name in cut))
-    found: list[Deviation] = []
-    kinds: tuple[tuple[By, list[float]], ...] = (
-        ("global-norm", globals_),
-        ("norm", norms),
-        ("value", values),
-    )
-    for by, sizes in kinds:
-        if not sizes:
-            continue
-        limit = float(np.median(sizes))
-        found.append(Clip(by=by, limit=as_written(limit, _CLOSE)))
-        if scales and scales[0] > 1.0:
-            found.append(Clip(by=by, limit=as_written(limit / scales[0], _CLOSE), unscales=True))
-    return found
-
-
-def _norm(values: Any) -> float:
-    return math.sqrt(sum(float(np.sum(np.square(value.astype(np.float64)))) for value in values))
-
-
-# --- Update -----------------------------------------------------------------------------------------------
+    yield [(*before, UnscaledLoss(), each) for each in clips(search)]
 
 
 def update(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
@@ -116,7 +57,7 @@ def update(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
     yield [(*before, each) for each in unmoved_variables(search, ours, theirs)]
     yield [(*before, each) for each in _settings(search, here)]
     yield [(*before, each) for each in _several(search)]
-    yield [(*before, each) for each in (*_accumulations(search), *_missing(ours, theirs))]
+    yield [(*before, each) for each in (*_accumulations(search), *missing(ours, theirs))]
     if not any(applies(step) for _, step in training(search.target)):
         yield [(*before, each) for each in _bypasses(search, here)]
     yield [(*before, each) for each in _rates(search, here)]
@@ -170,7 +111,7 @@ def _several(search: Search) -> list[Deviation]:
     names = {name for call in calls for name in call}
     if all(set(call) == names for call in calls):
         alike: list[Deviation] = [SeveralApplies(calls=len(calls), halves=halves) for halves in (False, True)]
-        return [*alike, SeveralApplies(calls=len(calls), parts=True)]
+        return [*alike, SeveralApplies(calls=len(calls), parts=True), MicroBatches(calls=len(calls))]
     return [SeveralApplies(groups=tuple(calls), calls=len(calls))]
 
 
@@ -195,7 +136,7 @@ def _bypasses(search: Search, here: Outcome) -> list[Deviation]:
         rate = _ratio([(changes[name], taken[name]) for name in taken if name in changes])
         if rate is None:
             return found
-        rates.append(as_written(-rate, _CLOSE))
+        rates.append(as_written(-rate, CLOSE))
     if rates:
         same = len({round(each, 12) for each in rates}) == 1
         found.insert(0, Bypassed(rule="gradient", rates=(rates[0],) if same else tuple(rates)))
@@ -217,7 +158,7 @@ def _rates(search: Search, here: Outcome) -> list[Deviation]:
     found: list[Deviation] = []
     shown = [number(step, "learning_rate") for step in steps]
     if all(each is not None for each in shown):
-        values = [as_written(float(each), _CLOSE) for each in shown if each is not None]
+        values = [as_written(float(each), CLOSE) for each in shown if each is not None]
         found.append(LearningRates(rates=(values[0],) if len(set(values)) == 1 else tuple(values)))
     # Changes are as much larger as the rate is, whatever the rule.
     whole = search.outcome(here.deviations, whole=True)
@@ -237,7 +178,7 @@ def _rates(search: Search, here: Outcome) -> list[Deviation]:
             rate = _scheduled(settings_of[1], number(step, "slot iteration"))
         if rate is None:
             return found
-        estimated.append(as_written(ratio * rate, _CLOSE))
+        estimated.append(as_written(ratio * rate, CLOSE))
     if estimated:
         same = max(estimated) - min(estimated) <= 1e-4 * abs(max(estimated))
         found.append(LearningRates(rates=(estimated[0],) if same else tuple(estimated)))

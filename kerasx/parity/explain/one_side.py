@@ -82,8 +82,7 @@ def _minimal(search: Search, outcome: Outcome) -> Outcome:
     here = outcome
     for each in outcome.deviations:
         fewer = tuple(other for other in here.deviations if other != each)
-        without = search.outcome(fewer, here.ignored)
-        if without.matches:
+        if (without := search.matching(fewer)) is not None:
             here = without
     return here
 

@@ -13,6 +13,7 @@ from kerasx.errors import UsageError
 from kerasx.parity.reference import (
     of_criterion,
     of_data,
+    of_forward,
     of_gradient,
     of_loss,
     of_metrics,
@@ -23,7 +24,7 @@ from kerasx.parity.reference.deviation import Deviation
 
 
 def _kinds() -> Iterator[tuple[str, type[Deviation]]]:
-    for module in (of_criterion, of_data, of_gradient, of_loss, of_metrics, of_report, of_update):
+    for module in (of_criterion, of_data, of_forward, of_gradient, of_loss, of_metrics, of_report, of_update):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Deviation) and "kind" in value.model_fields:
                 yield value.model_fields["kind"].default, value

@@ -12,7 +12,8 @@ from kerasx.parity.judge import Difference, differences
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
 from kerasx.parity.reference.deviation import Deviation
-from kerasx.parity.reference.of_data import OtherRows
+from kerasx.parity.reference.of_criterion import LabelsOfLoss
+from kerasx.parity.reference.of_data import OtherLabels, OtherRows
 
 Deviations = tuple[Deviation, ...]
 
@@ -65,6 +66,11 @@ class Outcome:
         assert self.first is not None
         stage = self.first.stage
         return frozenset(each.quantity for each in self.here if each.stage == stage and not each.decides)
+
+    @property
+    def left(self) -> int:
+        """How many differences of the step decide."""
+        return sum(each.decides for each in self.here)
 
     @property
     def step(self) -> StepTrace:
@@ -132,16 +138,15 @@ class Search:
         except Exception as error:  # whatever Keras raises on what does not fit
             first = Difference(0, 0, "training", "data", str(error)[:200], None, None, None, None, True, True)
             return Outcome(deviations, first, (first,), (-1, 0), Trace("failed"))
-        if not found or whole:
-            # What is written between steps, when epochs end, has not been looked at.
-            found = []
-            for number, step in enumerate(trace.steps):
-                if here := self._beyond(number, step, deviations, ignored):
-                    found.append((number, here))
-            if len(trace.steps) != len(self.target.records) and not found:
-                both = differences(trace, self.target.steps.trace, self.target.noise)
-                if both:
-                    found.append((min(len(trace.steps), len(self.target.records)) - 1, both[:1]))
+        # What is written between steps, when epochs end, has not been looked at.
+        for number, step in enumerate(trace.steps):
+            if step.step is None and (here := self._beyond(number, step, deviations, ignored)):
+                found.append((number, here))
+        found.sort(key=lambda each: each[0])
+        if len(trace.steps) != len(self.target.records) and not found:
+            both = differences(trace, self.target.steps.trace, self.target.noise)
+            if both:
+                found.append((min(len(trace.steps), len(self.target.records)) - 1, both[:1]))
         if not found:
             return Outcome(deviations, None, (), (10**6, 0), trace, memory, ignored)
         number, here = found[0]
@@ -164,6 +169,10 @@ class Search:
                 )
             ]  # fmt: skip
         other_rows = any(isinstance(each, OtherRows) for each in deviations)
+        other_labels = any(
+            isinstance(each, OtherLabels | LabelsOfLoss) and each.scope in (step.kind, "both")
+            for each in deviations
+        )
         found = differences(Trace("", [step]), Trace("", [theirs]), self.target.noise)
         return [
             each
@@ -172,6 +181,7 @@ class Search:
             and each.quantity not in ignored
             and (each.decides or each.quantity.startswith(_TELLING))
             and not (other_rows and each.quantity.startswith(("batch ", "the batch")))
+            and not (other_labels and each.quantity in ("batch y", "y of the loss"))
         ]
 
     def smallest(self, most: int = 3, start: Deviations = ()) -> list[Outcome]:
@@ -212,7 +222,7 @@ class Search:
         if matched:
             least = min(len(each.deviations) for each in matched)
             return [each for each in matched if len(each.deviations) == least]
-        further.sort(key=lambda each: (-each.progress[0], -each.progress[1], len(each.deviations)))
+        further.sort(key=lambda each: (-each.progress[0], -each.progress[1], each.left, len(each.deviations)))
         for furthest in further[:3]:
             if found := self._from(furthest, most):
                 return found

@@ -10,6 +10,7 @@ from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.reference import (
     of_criterion,
     of_data,
+    of_forward,
     of_gradient,
     of_loss,
     of_metrics,
@@ -192,6 +193,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         else "divides the weighted loss by the number of values, not by the sum of weights"
     ),
     of_loss.NoMask: lambda each, _: "counts padding in the loss: the Keras mask of the outputs is lost",
+    of_loss.Detached: lambda each, _: (
+        f"adds the loss of the output `{each.output}` as a number, which no gradient flows through"
+    ),
     of_criterion.Broadcast: lambda each, _: (
         f"compares {each.flat} without their last axis: every row meets every other"
     ),
@@ -202,6 +206,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_gradient.UnscaledLoss: lambda each, _: (
         "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
         " scale"
+    ),
+    of_gradient.ScaleRemovedTwice: lambda each, _: (
+        "divides gradients by the scale of the loss, and the optimizer does so again"
     ),
     of_gradient.Clip: lambda each, _: (
         f"clips gradients by {each.by.replace('-', ' ')} to {each.limit:g}"
@@ -216,6 +223,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ),
     of_update.SeveralApplies: lambda each, _: (
         f"applies gradients in {each.calls} calls a step, each of which counts"
+    ),
+    of_update.MicroBatches: lambda each, _: (
+        f"cuts each batch in {each.calls}, whose gradients the optimizer accumulates: it counts each part"
     ),
     of_update.Accumulation: lambda each, _: (
         f"applies the {'mean' if each.mean else 'sum'} of the gradients of {each.steps} steps at once"
@@ -235,15 +245,15 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ) + (
         f", in epoch {', '.join(map(str, each.epochs))} alone" if each.epochs else ""
     ),
-    of_data.TrainingFlag: lambda each, _: (
+    of_forward.TrainingFlag: lambda each, _: (
         f"calls {', '.join(f'`{name}`' for name in each.layers) or 'the model'} with training={each.training}"
     ),
-    of_data.ExtraForward: lambda each, _: (
+    of_forward.ExtraForward: lambda each, _: (
         f"calls the model {'once' if each.times == 1 else f'{each.times} times'} more"
         f" {_PLACES[each.place]}"
         f" with training={each.training}" + (", and measures those outputs" if each.used else "")
     ),
-    of_data.OtherSeeds: lambda each, _: (
+    of_forward.OtherSeeds: lambda each, _: (
         "draws other random numbers: "
         + (
             f"the stream stands {each.shifts[0][1]} draws further on"
@@ -251,7 +261,10 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
             else "the seeds are others"
         )
     ),
-    of_data.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
+    of_forward.OtherMasks: lambda each, _: (
+        f"draws the same random numbers and compares them the other way round in {', '.join(each.layers)}"
+    ),
+    of_forward.StateKept: lambda each, _: f"leaves {', '.join(each.variables)} as they were",
     of_metrics.NotReset: lambda each, _: "does not reset "
     + (", ".join(f"`{name}`" for name in each.metrics) or "metrics") + " when an epoch begins",
     of_metrics.ResetWithin: lambda each, _: (
@@ -259,7 +272,8 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         + (", and leaves the results of an evaluation in them" if each.evaluates else "")
     ),
     of_report.ResetEachStep: lambda each, _: (
-        "resets metrics at each step: what is reported is the last batch's"
+        f"resets {', '.join(f'`{name}`' for name in each.metrics) or 'metrics'} at each step: what is"
+        " reported is the last batch's"
     ),
     of_report.LossDiscarded: lambda each, _: (
         f"returns {'a value of its own' if each.given else 'the loss of the batch'} as `loss`, which Keras"
@@ -270,6 +284,11 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         "reports a mean over batches, in which the short one counts as much as the others"
     ),
     of_report.LossMoving: lambda each, _: (
-        "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
+        "reports an evaluation with the weights after each step, not the loss of its batch"
+        if each.every_step
+        else "reports an evaluation with the weights at the epoch's end, not the mean over its moving weights"
+    ),
+    of_report.MetricsMoving: lambda each, _: (
+        "measures with the weights at the epoch's end, not with those that each batch was trained with"
     ),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -23,8 +24,8 @@ from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import loss_weights_of
 from kerasx.parity.reference.of_data import OtherRows
 from kerasx.parity.reference.of_metrics import all_metrics
-from kerasx.parity.reference.rows import all_rows, epoch_of, picked
-from kerasx.parity.reference.run import Plan, run
+from kerasx.parity.reference.rows import all_rows, count_of, epoch_of, picked
+from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
@@ -32,6 +33,9 @@ from kerasx.parity.state import FullState, named_variables, read_state
 from kerasx.parity.watch import Watch
 from kerasx.registry import Registry
 from kerasx.training.task import Callbacks, TrainingTask
+
+# Of an evaluation of all rows, so many at a time.
+_ROWS = 256
 
 # Told of each step that has ended, with its place in the trace; answers whether to go on.
 Ended = Callable[[StepTrace, int], bool]
@@ -171,20 +175,31 @@ class Bench:
         watch = _Watch(trace, recorder, batches, self._numbers, state_for)
         watch.ended = ended
         callbacks = Callbacks([watch], model=model, add_history=False, add_progbar=False)
+        is_told = like is None or any(step.kind == "evaluation" for step in like.trace.steps)
+
+        def aside(compute: Callable[..., Any]) -> Callable[..., Any]:
+            def method(*args: Any) -> Any:
+                with recorder.aside():
+                    return compute(*args)
+
+            return method
+
         memory: dict[Any, Any] = {
             "names": names,
             WEIGHTS: self._weights,
             "initial": lambda of: take_initial(names, model, of, like),
             "given": lambda name, at: given(name, at, like),
+            "loss": None if like is None else like.loss,
             "applied": lambda name, call, at: applied(name, call, at, like),
-            "evaluate": self._evaluated,
-            "hold out": self._hold_out,
+            "evaluate": aside(self._evaluated),
+            "hold out": aside(self._hold_out),
         }
         with contextlib.ExitStack() as stack:
             stack.enter_context(observed(recorder))
             stack.callback(lambda: [undo() for undo in reversed(memory.get("undo", []))])
             with contextlib.suppress(_Enough):
-                run(model, self.planned(deviations), deviations, callbacks, memory)
+                plan = replace(self.planned(deviations), tells=is_told)
+                run(model, plan, deviations, callbacks, memory)
                 trace.steps += end_trace(recorder.read(), len(self.plan.epochs) - 1, "epoch").steps
         return trace, memory
 
@@ -207,19 +222,25 @@ class Bench:
         for batch in self.plan.evaluation or ():
             test_step((), At(self.model, "evaluation", at.epoch, at.index, batch))
 
-    def _evaluated(self, at: At, training: bool) -> dict[str, Any]:
-        """An evaluation of an epoch's training rows; metrics and state are put back."""
+    def _evaluated(self, at: At, of_all: bool) -> dict[str, Any]:
+        """An evaluation of an epoch's training rows, or of all; metrics and state are put back."""
         model = self.model
         variables = [*model.metrics_variables, *model.variables]
         values = [keras.ops.convert_to_numpy(each) for each in variables]
         model.reset_metrics()
-        for batch in self.plan.epochs[at.epoch]:
+        for batch in self._all_batches() if of_all else self.plan.epochs[at.epoch]:
             if batch is not None:
                 test_step((), At(model, "evaluation", at.epoch, at.index, batch))
         results = {name: float(value) for name, value in model.get_metrics_result().items()}
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return results
+
+    def _all_batches(self) -> Iterator[Batch | None]:
+        """All that can be trained on, in parts that fit into memory."""
+        count = count_of(self.rows)
+        for start in range(0, count, _ROWS):
+            yield picked(self.rows, tuple(range(start, min(start + _ROWS, count))))
 
 
 def _tolerate(model: keras.Model) -> None:

@@ -151,10 +151,18 @@ def terms_of(
             loss = next(iter(loss.values()))
         if isinstance(loss, list | tuple) and len(loss) == 1:
             loss = loss[0]
-        weight = next(iter(_flat(weights)), 1.0)
+        if isinstance(loss, list | tuple) and not any(
+            isinstance(each, Mapping | list | tuple) for each in loss
+        ):
+            # All are computed for the one output, and the first is the loss.
+            factors = [next(iter(_flat(weights)), 1.0), *(0.0 for _ in loss[1:])]
+            return [
+                _term(criterion_of(one).name, one, y, y_pred, sample_weight, factor)
+                for one, factor in zip(loss, factors, strict=True)
+            ]
         if isinstance(loss, Mapping | list | tuple):
             return None
-        return [_term("", loss, y, y_pred, sample_weight, weight)]
+        return [_term("", loss, y, y_pred, sample_weight, next(iter(_flat(weights)), 1.0))]
     keys = list(y_pred) if isinstance(y_pred, dict) else list(range(len(y_pred)))
     names = _names(model, y_pred, keys)
     terms = []

@@ -11,7 +11,7 @@ from keras import ops
 from pydantic import Field
 
 from kerasx.parity.reference.deviation import At
-from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.objective import Term, criterion_of
 from kerasx.parity.reference.of_data import Encoding, encoded
 from kerasx.parity.reference.of_loss import OfTerms
 
@@ -66,15 +66,19 @@ class LabelsOfLoss(OfTerms):
 
     Attributes:
         encoding: As of `OtherLabels`.
+        own_loss: Whether the loss is the side's own, which on Keras's labels equals Keras's.
     """
 
     cause: ClassVar[str] = "label-format"
     kind: Literal["labels-of-loss"] = "labels-of-loss"
     encoding: Encoding
+    own_loss: bool = False
 
     def changed(self, term: Term, at: At) -> Term:
         """With the other labels."""
-        return replace(term, y_true=encoded(term.y_true, self.encoding, term.y_pred.shape[-1]))
+        labels = encoded(term.y_true, self.encoding, term.y_pred.shape[-1])
+        criterion = criterion_of(at.memory["loss"]) if self.own_loss else term.criterion
+        return replace(term, y_true=labels, criterion=criterion)
 
 
 class LossDtype(OfTerms):
@@ -83,16 +87,18 @@ class LossDtype(OfTerms):
     Attributes:
         dtype: Which.
         summed: Whether all values are summed before they are divided, which overflows sooner.
+        whole: That of the sum of all terms, which may be cast again.
     """
 
     cause: ClassVar[str] = "loss-dtype"
     kind: Literal["loss-dtype"] = "loss-dtype"
     dtype: str
     summed: bool = False
+    whole: str = "float32"
 
     def loss(self, loss: Any, at: At) -> Any:
         """The whole, in its dtype."""
-        return ops.cast(loss, self.dtype)
+        return ops.cast(loss, self.whole)
 
     def changed(self, term: Term, at: At) -> Term:
         """In its dtype."""

@@ -26,6 +26,19 @@ class UnscaledLoss(Deviation):
         return False
 
 
+class ScaleRemovedTwice(Deviation):
+    """Gradients are divided by the scale of the loss before the optimizer does that, too."""
+
+    cause: ClassVar[str] = "loss-scale"
+    stage: ClassVar[str] = "gradient"
+    kind: Literal["scale-removed-twice"] = "scale-removed-twice"
+
+    def gradients(self, gradients: list[Any], variables: list[Any], at: At) -> list[Any]:
+        """Divide."""
+        scale = scale_of(at.model.optimizer)
+        return [None if each is None else ops.divide(tf.convert_to_tensor(each), scale) for each in gradients]
+
+
 class Clip(Deviation):
     """Gradients are clipped before they are applied.
 

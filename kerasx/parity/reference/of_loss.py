@@ -161,6 +161,19 @@ class WeightNormalization(OfTerms):
         return replace(term, normalization=self.by)
 
 
+class Detached(OfTerms):
+    """The loss of an output is in the whole as a number, of which no gradient is taken."""
+
+    cause: ClassVar[str] = "gradient-missing"
+    stage: ClassVar[str] = "gradient"
+    kind: Literal["detached"] = "detached"
+
+    def changed(self, term: Term, at: At) -> Term:
+        """Its value alone."""
+        call = term.values or term.criterion.call
+        return replace(term, values=lambda y_true, y_pred: ops.stop_gradient(call(y_true, y_pred)))
+
+
 class NoMask(OfTerms):
     """Padding is counted.
 

@@ -44,7 +44,7 @@ class Measured(OfReport):
         """The class alone, or the form."""
         if self.weighted is not None and self.labels == self.predictions == "as-given" and not self.becomes:
             return "sample-weight"
-        if self.labels == "as-given" and self.becomes:
+        if self.labels in ("as-given", "flat", "column") and self.becomes:
             # By the shapes of what it is given 'accuracy' has become another one.
             return "metric-resolution"
         is_given_others = (self.labels, self.predictions) != ("as-given", "as-given")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import keras
+
 from kerasx.parity.reference.deviation import At, Track
 from kerasx.parity.reference.of_metrics import OfReport, metric_of
 
@@ -11,14 +13,23 @@ Reported = Literal["mean-output", "without-extras"]
 
 
 class ResetEachStep(OfReport):
-    """Metrics begin anew in each step, so that the last batch's are reported."""
+    """Metrics begin anew in each step, so that the last batch's are reported.
+
+    Attributes:
+        metrics: The names of those; empty for all.
+    """
 
     cause: ClassVar[str] = "loss-report-last-batch"
     kind: Literal["reset-each-step"] = "reset-each-step"
+    metrics: tuple[str, ...] = ()
 
     def before(self, at: At) -> None:
         """Reset."""
-        at.model.reset_metrics()
+        if not self.metrics:
+            at.model.reset_metrics()
+        for name in self.metrics:
+            if (metric := metric_of(at.model, name)) is not None:
+                metric.reset_state()
 
 
 class LastLogs(OfReport):
@@ -146,14 +157,16 @@ class OtherLossReported(OfReport):
     """Something else than the loss is reported as the loss.
 
     Attributes:
-        what: The mean of the outputs, as Keras 2's `compiled_loss` does today; or the loss without what
+        what: The mean of the outputs, as Keras 2's `compiled_metrics` does today; or the loss without what
             layers added.
         weighted: Whether batches are weighed by their rows; the outputs by sample weights.
+        tracked: Whether the loss is tracked beside the outputs.
     """
 
     kind: Literal["other-loss-reported"] = "other-loss-reported"
     what: Reported
     weighted: bool = True
+    tracked: bool = False
 
     @property
     def cause(self) -> str:  # type: ignore[override]
@@ -165,9 +178,13 @@ class OtherLossReported(OfReport):
 
         def other(loss: Any) -> None:
             if self.what == "mean-output":
-                # As that stand-in does with every `Mean`; in Keras 3 it knows of sample weights.
+                if self.tracked:
+                    track(loss)
+                # As that stand-in does with every `Mean`, outputs' losses too; it knows of sample weights.
                 weights = at.batch[2] if self.weighted else None
-                metric_of(at.model, "loss").update_state(at.memory["outputs"], sample_weight=weights)
+                for metric in at.model.metrics:
+                    if isinstance(metric, keras.metrics.Mean):
+                        metric.update_state(at.memory["outputs"], sample_weight=weights)
                 return
             value = loss - at.memory["terms", at.index][1]
             if self.weighted:
@@ -179,22 +196,55 @@ class OtherLossReported(OfReport):
 
 
 class LossMoving(OfReport):
-    """What is reported of an epoch's training is an evaluation of its rows with the weights it ends with.
+    """What is reported of the loss is an evaluation of training rows with the weights that there are then.
 
     Attributes:
-        names: What is reported so; empty for all.
+        of_all: Whether it is of all rows that can be trained on; or of those of the epoch.
+        every_step: Whether each step reports one; or the epoch alone.
     """
 
     cause: ClassVar[str] = "loss-report-moving"
     kind: Literal["loss-moving"] = "loss-moving"
-    names: tuple[str, ...] = ()
-    training: bool = False
-    weighted: bool = True
+    of_all: bool = False
+    every_step: bool = False
+
+    def track(self, track: Track, at: At) -> Track:
+        """Not the loss of the batch, where each step reports another."""
+        return (lambda loss: None) if self.every_step else track
+
+    def after(self, at: At) -> None:
+        """Evaluate after the update."""
+        if self.every_step:
+            value = at.memory["evaluate"](at, self.of_all)["loss"]
+            tracker = metric_of(at.model, "loss")
+            tracker.reset_state()
+            tracker.update_state(value)
 
     def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
-        """Evaluate."""
-        results = at.memory["evaluate"](at, self.training)
-        return {
-            name: results.get(name, value) if not self.names or name in self.names else value
-            for name, value in logs.items()
-        }
+        """Evaluate when the epoch ends."""
+        return logs if self.every_step else _evaluated(logs, at, self.of_all, losses=True)
+
+
+class MetricsMoving(OfReport):
+    """What is reported of an epoch's metrics is an evaluation of training rows with the weights it ends with.
+
+    Attributes:
+        of_all: As of `LossMoving`.
+    """
+
+    cause: ClassVar[str] = "metric-after-update"
+    kind: Literal["metrics-moving"] = "metrics-moving"
+    of_all: bool = False
+
+    def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """Evaluate when the epoch ends."""
+        return _evaluated(logs, at, self.of_all, losses=False)
+
+
+def _evaluated(logs: dict[str, Any], at: At, of_all: bool, *, losses: bool) -> dict[str, Any]:
+    """Logs with the results of an evaluation in place of the losses, or of all else."""
+    results = at.memory["evaluate"](at, of_all)
+    return {
+        name: results.get(name, value) if (name == "loss" or name.endswith("_loss")) == losses else value
+        for name, value in logs.items()
+    }

@@ -154,6 +154,11 @@ class SeveralApplies(Deviation):
     parts: bool = False
     """Whether each call has a part of its own, as it was seen, which together are the gradient."""
 
+    @property
+    def share(self) -> float:
+        """How much of its part a call applies."""
+        return 1.0
+
     def apply(self, apply: Apply, at: At) -> Apply:
         """One call after the other."""
 
@@ -184,7 +189,7 @@ class SeveralApplies(Deviation):
             if gradient is None or not given:
                 continue
             scale = float(np.abs(gradient).max()) + float(max(np.abs(part).max() for part in given))
-            if np.abs(sum(given) - gradient).max() > 1e-4 * scale:
+            if np.abs(sum(given) * self.share - gradient).max() > 1e-4 * scale:
                 return [[g for g, _ in pairs]]
         return [
             [
@@ -193,6 +198,25 @@ class SeveralApplies(Deviation):
             ]
             for each in parts
         ]
+
+
+class MicroBatches(SeveralApplies):
+    """Each call has the gradient of a part of the batch, and the optimizer applies the mean of all calls."""
+
+    cause: ClassVar[str] = "gradient-accumulation"
+    kind: Literal["micro-batches"] = "micro-batches"  # type: ignore[assignment]
+    parts: bool = True
+
+    @property
+    def share(self) -> float:
+        """The optimizer divides by the number of calls."""
+        return 1.0 / self.calls
+
+    def begins(self, at: At) -> None:
+        """Step with an optimizer that accumulates."""
+        inner = inner_of(at.model.optimizer)
+        config = {**inner.get_config(), "gradient_accumulation_steps": self.calls}
+        step_with(type(inner).from_config(config), at)
 
 
 class Accumulation(Deviation):

@@ -25,6 +25,11 @@ def picked(data: Any, rows: tuple[int, ...] | None) -> Batch | None:
     )
 
 
+def count_of(data: Any) -> int:
+    """How many rows `(x, y, sample_weight)` has."""
+    return int(next(leaf for leaf in keras.tree.flatten(data[0]) if leaf is not None).shape[0])
+
+
 def epoch_of(batches: Batches, epoch: int) -> list[Batch]:
     """The batches of one epoch."""
     found = [_as_batch(batch) for batch in batches.epoch(epoch)]

@@ -24,10 +24,12 @@ class Plan:
         epochs: For each epoch its training batches, each `(x, y, sample_weight)`; None for one that is
             handed out and left aside.
         evaluation: The batches of the evaluation after each epoch; None where there is none.
+        tells: Whether callbacks hear of the steps of evaluations, which then have places in the trace.
     """
 
     epochs: tuple[tuple[Batch | None, ...], ...]
     evaluation: tuple[Batch, ...] | None
+    tells: bool = True
 
 
 def run(
@@ -68,8 +70,10 @@ def run(
         for each in here:
             epoch_logs = each.epoch_logs(epoch_logs, at)
         if plan.evaluation is not None:
-            start = At(model, "evaluation", epoch, index, memory=memory)
-            reported, index = _evaluate(model, plan.evaluation, there, callbacks, start)
+            start = At(model, "evaluation", epoch, index if plan.tells else -1, memory=memory)
+            told = callbacks if plan.tells else None
+            reported = _evaluate(model, plan.evaluation, there, told, start)
+            index += len(plan.evaluation) if plan.tells else 0
             epoch_logs.update({f"val_{name}": value for name, value in reported.items()})
         callbacks.on_epoch_end(epoch, {name: plain_value(value) for name, value in epoch_logs.items()})
         index += 1  # what an epoch reports has a place of its own
@@ -90,19 +94,21 @@ def _evaluate(
     model: keras.Model,
     batches: Sequence[Batch],
     deviations: Sequence[Deviation],
-    callbacks: keras.callbacks.CallbackList,
+    callbacks: keras.callbacks.CallbackList | None,
     start: At,
-) -> tuple[dict[str, Any], int]:
+) -> dict[str, Any]:
     index = start.index
     _reset(model, deviations, start)
     logs: dict[str, Any] = {}
     for number, batch in enumerate(batches):
-        index += 1
-        callbacks.on_test_batch_begin(number)
+        if callbacks is not None:
+            index += 1
+            callbacks.on_test_batch_begin(number)
         at = At(model, "evaluation", start.epoch, index, batch, start.memory)
         logs = test_step(deviations, at)
-        callbacks.on_test_batch_end(number, logs)
+        if callbacks is not None:
+            callbacks.on_test_batch_end(number, logs)
     reported = dict(reported_logs(model, logs))
     for each in deviations:
         reported = each.epoch_logs(reported, At(model, "evaluation", start.epoch, index, memory=start.memory))
-    return reported, index
+    return reported
