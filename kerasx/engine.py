@@ -13,7 +13,7 @@ from kerasx.experiment import Experiment
 from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
 from kerasx.runs.lock import locked
-from kerasx.runs.resume import check_resumable
+from kerasx.runs.resume import check_resumable, with_asked
 from kerasx.startup import start_tensorflow
 
 # Before TensorFlow is there: pydantic reads the docstrings of options by way of every module that is loaded.
@@ -111,15 +111,10 @@ class Engine:
         checkpoint_seconds: float,
     ) -> Run:
         directory = self.run_directory(run)
-        given = (
-            {}
-            if experiment is None
-            else {name: getattr(experiment, name) for name in experiment.model_fields_set}
-        )
-        named = {name: value for name, value in given.items() if value is not None}
-        asked = directory.experiment.with_values(**named | values)
+        asked = with_asked(directory.experiment, experiment, values)
         with locked(directory):
             check_resumable(directory, asked)
+            _tell_of_code([asked], _note_of(reporter))
             ahead = Ahead(asked.dataset, self.registry)
             start_tensorflow()
             from kerasx.runs.resume import resumption

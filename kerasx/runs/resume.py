@@ -38,6 +38,13 @@ class Resumption:
         return self.experiment.epochs if is_stopped else int(self.checkpoint.state["epoch"])
 
 
+def with_asked(recorded: Experiment, experiment: Experiment | None, values: Mapping[str, Any]) -> Experiment:
+    """A run's experiment with what is asked for in place of what it says."""
+    given = () if experiment is None else experiment.model_fields_set
+    named = {name: getattr(experiment, name) for name in given}
+    return recorded.with_values(**{name: each for name, each in named.items() if each is not None} | values)
+
+
 def check_resumable(directory: RunDirectory, asked: Experiment) -> None:
     """See that a run can be gone on with, before time is spent.
 
