@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from kerasx.assembly.reductions import without_single_reductions
 from kerasx.errors import UsageError, suggestion
 
 _KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
@@ -42,7 +43,7 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
     Raises:
         UsageError: Keras does not know the policy.
     """
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, without_single_reductions():
         yield from _isolated(seed, precision)
 
 

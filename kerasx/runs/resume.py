@@ -40,9 +40,9 @@ class Resumption:
 
 def with_asked(recorded: Experiment, experiment: Experiment | None, values: Mapping[str, Any]) -> Experiment:
     """A run's experiment with what is asked for in place of what it says."""
-    given = () if experiment is None else experiment.model_fields_set
+    given = set() if experiment is None else experiment.model_fields_set - {*values}
     named = {name: getattr(experiment, name) for name in given}
-    return recorded.with_values(**{name: each for name, each in named.items() if each is not None} | values)
+    return recorded.with_values(**{k: v for k, v in named.items() if v is not None}, **values)
 
 
 def check_resumable(directory: RunDirectory, asked: Experiment) -> None:

@@ -171,9 +171,19 @@ def traced(function: Any) -> Any:
     """
     try:
         with _variables_have_values():
-            return function.get_concrete_function()
+            return _concrete(function)
     except Exception as error:  # whatever a user's step raises, for which eager execution has better words
         raise CannotExecute("graph", one_line(error)) from error
+
+
+def _concrete(function: Any) -> Any:
+    """The concrete function, whose graph goes when nobody holds the function any more.
+
+    The public method is for functions that are kept for good: it leaves their graphs in memory for ever, some
+    30 MB a training. Hence TensorFlow's private one, here only, and the public one where that is gone.
+    """
+    get = getattr(function, "_get_concrete_function_garbage_collected", function.get_concrete_function)
+    return get()
 
 
 @contextlib.contextmanager
