@@ -122,8 +122,8 @@ def test_a_full_disk_is_told_of_and_the_older_state_is_whole(tmp_path: Path) -> 
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     (run,) = (tmp_path / "runs").iterdir()
-    kept = sorted(path.name for path in (run / "checkpoints").iterdir() if not path.name.startswith("."))
-    assert kept[-1] == "000002-000000000.safetensors"
+    # That of the epoch before may still have been on its way.
+    assert (run / "checkpoints" / "000001-000000000.safetensors").is_file()
     assert not list(run.rglob(".tmp-*"))
     # With room again it goes on, and ends as if nothing had been.
     (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text().replace("epoch == 2", "epoch == 99"))
