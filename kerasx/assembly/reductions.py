@@ -14,8 +14,8 @@ import tensorflow as tf
 def without_single_reductions() -> Iterator[None]:
     """Leave out the reduction of gradients over one replica, which changes nothing.
 
-    Keras's optimizers ask for it in every training. TensorFlow registers a gradient of it, for good, which holds
-    the whole graph of the step: some 30 MB of each training, `fit` or not, would stay.
+    Keras's optimizers ask for it in every training. TensorFlow registers a gradient of it, for good, which
+    holds the whole graph of the step: some 30 MB of each training, `fit` or not, would stay.
     """
     kind: Any = type(tf.distribute.get_replica_context())
     original, own = kind.all_reduce, vars(kind).get("all_reduce")

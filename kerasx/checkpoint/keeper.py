@@ -98,9 +98,10 @@ class CheckpointKeeper:
 
     def step_end(self) -> None:
         """Keep the state when it is time to, or when training is to end here."""
-        self._own.complete()
-        if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
-            self._first = self.state()  # what is made by the first step is there only now
+        if not self._own.is_complete:
+            self._own.complete()
+            if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
+                self._first = self.state()  # what is made by the first step is there only now
         # Where a callback has ended the training, this epoch's end is near.
         if not self.position.is_exact or self._is_at_end_of_call() or self._task.model.stop_training:
             return

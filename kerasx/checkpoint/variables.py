@@ -20,11 +20,14 @@ class OwnVariables:
     """Variables that code of users makes beside the model: of optimizers, metrics and generators of its own.
 
     They are known by the order in which they are made, which is the same whenever the code is.
+
+    Attributes:
+        is_complete: Whether no more are noted.
     """
 
     def __init__(self) -> None:
         self._made: list[weakref.ref[tf.Variable]] = []
-        self._is_complete = False
+        self.is_complete = False
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
@@ -32,7 +35,7 @@ class OwnVariables:
 
         def creator(following: Any, **arguments: Any) -> Any:
             variable = following(**arguments)
-            if not self._is_complete:
+            if not self.is_complete:
                 with contextlib.suppress(TypeError):  # of a kind that cannot be referred to
                     self._made.append(weakref.ref(variable))
             return variable
@@ -42,13 +45,13 @@ class OwnVariables:
 
     def complete(self) -> None:
         """Note no more: a step has made what it makes, and what it makes further is not kept."""
-        if not self._is_complete:
-            self._is_complete = True
+        if not self.is_complete:
+            self.is_complete = True
             self._let_go()
 
     def of_nobody(self, model: keras.Model) -> list[tf.Variable]:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
-        if not self._is_complete:
+        if not self.is_complete:
             self._let_go()
         known = {id(_stored(each)) for each in variables_of(model)}
         alive = (each() for each in self._made)

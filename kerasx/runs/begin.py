@@ -16,6 +16,8 @@ from kerasx.runs.files import write_json, write_text
 from kerasx.runs.recorder import EpochRecorder
 from kerasx.runs.resume import Resumption
 from kerasx.training.position import Start
+from kerasx.training.steps import overrides
+from kerasx.training.task import TrainingTask
 
 
 def write_start(assembly: Assembly, directory: RunDirectory, command: list[str] | None) -> None:
@@ -98,9 +100,21 @@ def not_kept(assembly: Assembly) -> list[str]:
             "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws"
             " at random is kept in no checkpoint"
         )
-    if draws := assembly.task.draws:
+    if (draws := assembly.task.draws) is None:
+        if _has_user_code(assembly.task):
+            notes.append(
+                "what the step draws from tf.random, if it does, is kept in no checkpoint: a run that is gone on"
+                " with draws others; use keras.random"
+            )
+    elif draws:
         notes.append(
             f"the step draws from tf.random ({', '.join(draws)}), of which TensorFlow does not tell the"
             " state: a run that is gone on with draws others; use keras.random"
         )
     return notes
+
+
+def _has_user_code(task: TrainingTask) -> bool:
+    """Whether the step or a layer is not Keras's."""
+    is_own_step = task.train_step is not None or task.loop is not None or overrides(task.model, "train_step")
+    return is_own_step or any(not type(each).__module__.startswith("keras.") for each in task.model.layers)

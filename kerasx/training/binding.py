@@ -56,10 +56,11 @@ class BoundStep(ABC):
         model: What it steps.
         batches: What it steps through.
         singly_from: From which step of the epoch on to come back after each; None for never.
-        draws: Operations of the step that draw from TensorFlow's stateful random streams, as far as is known.
+        draws: Operations of the step that draw from TensorFlow's stateful random streams; None where it is
+            no graph, and nobody knows.
     """
 
-    draws: tuple[str, ...] = ()
+    draws: tuple[str, ...] | None = None
 
     singly_from: int | None = None
 

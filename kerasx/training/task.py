@@ -71,10 +71,10 @@ class TrainingTask:
         self._bound.clear()
 
     @property
-    def draws(self) -> tuple[str, ...]:
+    def draws(self) -> tuple[str, ...] | None:
         """As of `BoundStep`, of the step that is trained by."""
-        bound = [each for (_, batches), each in self._bound.items() if batches == id(self.batches)]
-        return tuple(dict.fromkeys(name for each in bound for name in each.draws))
+        bound = (each for (_, batches), each in self._bound.items() if batches == id(self.batches))
+        return next((each.draws for each in bound if each.draws is not None), None)
 
     def bind(self, step: Step, batches: Batches) -> BoundStep:
         """A step of this task's model in this task's execution; bound once to the same batches."""
