@@ -103,8 +103,8 @@ def not_kept(assembly: Assembly) -> list[str]:
     if (draws := assembly.task.draws) is None:
         if _has_user_code(assembly.task):
             notes.append(
-                "what the step draws from tf.random, if it does, is kept in no checkpoint: a run that is gone on"
-                " with draws others; use keras.random"
+                "what the step draws from tf.random, if it does, is kept in no checkpoint: a run that is gone"
+                " on with draws others; use keras.random"
             )
     elif draws:
         notes.append(
