@@ -31,7 +31,8 @@ from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state
-from kerasx.parity.watch import Watch, WatchedBatches
+from kerasx.parity.watch import Watch
+from kerasx.parity.watched_batches import WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.task import TrainingTask
@@ -57,6 +58,11 @@ class Steps:
     states: list[FullState]
     slipped: str | None
     brings_optimizer: bool = False
+
+    @property
+    def has_training(self) -> bool:
+        """Whether any training step was told from the next."""
+        return any(step.kind == "training" for step in self.trace.steps)
 
 
 def take_steps(
@@ -113,7 +119,10 @@ def take_steps(
             steps = Steps(Trace(side.name), [], "the loop takes its batches for a data set")
         finally:
             assembly.put_execution_back()
-    if steps.slipped is None or by_updates or not observes:
+    if steps.slipped is not None and not observes:
+        # What was told of steps before it was known that they cannot be told apart says nothing of them.
+        return replace(steps, trace=replace(steps.trace, steps=[]), states=[])
+    if steps.slipped is None or by_updates:
         return steps
     again = take_steps(
         side, registry, observes=True, draws=draws, by_updates=True, epochs=epochs, whole=whole

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
 
 from kerasx.assembly.blame import is_of_library
 from kerasx.errors import UsageError
@@ -19,8 +15,8 @@ from kerasx.parity.first_steps import EPOCHS, Steps, take_steps
 from kerasx.parity.judge import RANDOM_NUMBERS, SLOT, Difference, Envelope, decides, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.records import Trace
-from kerasx.parity.sides import Named
-from kerasx.parity.storage import load_trace, save_trace
+from kerasx.parity.sides import Named, alike
+from kerasx.parity.storage import load_trace, save_trace, trace_folders
 from kerasx.registry import Registry
 
 # How often the noise of one side is measured: once undisturbed, then with weights moved by one unit.
@@ -52,12 +48,16 @@ class Lockstep:
         self._states: tuple[list[Steps], Envelope] | None = None
         self._without_draws: tuple[list[Steps], Envelope] | None = None
 
-    def pair(self, a: int, b: int) -> list[Difference]:
-        """The differences of two sides: of their stages where they step differently, or as executed."""
-        found: list[Difference] = []
+    def pair(self, a: int, b: int) -> list[Difference] | None:
+        """The differences of two sides: of their stages where they step differently, or as executed.
+
+        Returns:
+            In order; None where steps of a side cannot be seen at all.
+        """
+        found: list[Difference] | None = []
         if any(side.trace is not None for side in self._sides):
             return self._found(self._traced(), a, b)
-        if self.is_traceable and not _alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment):
+        if self.is_traceable and not alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment):
             try:
                 found = self._found(self._traced(), a, b)
             except UsageError as error:
@@ -66,7 +66,7 @@ class Lockstep:
                 # What a library does in a graph it need not do eagerly.
                 self.notes.append(f"stages are not traced: {error}")
                 self.is_traceable = False
-            if decides(found):
+            if found is None or decides(found):
                 return found
         if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
             return found
@@ -77,6 +77,9 @@ class Lockstep:
             self._told("taking the first steps as they are executed")
             self._states = self._taken(single, observes=False)
         executed = self._found(self._states, a, b)
+        if executed is None:
+            # What their stages show holds, if they were traced.
+            return found if self._stages is not None and self.is_traceable else None
         if self._stages is not None and any(self._stages[0][each].brings_optimizer for each in (a, b)):
             # Whose slots are seen where stages are; the model's own tell nothing.
             executed = [each for each in executed if not each.quantity.startswith(SLOT)]
@@ -84,7 +87,7 @@ class Lockstep:
             if self._without_draws is None:
                 self._told("taking them without random numbers, of which XLA draws others")
                 self._without_draws = self._taken(single, observes=False, draws=False)
-            if not decides(self._found(self._without_draws, a, b)):
+            if not decides(self._found(self._without_draws, a, b) or ()):
                 return [_by_random_numbers(executed, a_has_jit=bool(self._sides[a].experiment.jit))]
         return executed or found
 
@@ -127,17 +130,19 @@ class Lockstep:
             self._stages = self._taken([side.eager for side in self._sides], observes=True)
         return self._stages
 
-    def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference]:
+    def _found(self, taken: tuple[list[Steps], Envelope], a: int, b: int) -> list[Difference] | None:
         steps, noise = taken
         ours, theirs = steps[a], steps[b]
         if ours.slipped is None and theirs.slipped is None:
             return differences(ours.trace, theirs.trace, noise)
+        if not (ours.has_training and theirs.has_training):
+            return None
         if any(self._sides[each].trace is not None for each in (a, b)):
             # Each step starts from what the one before it left, in which rounding grows.
             return differences(_first_epoch(ours.trace), _first_epoch(theirs.trace), noise)
         return self._led_by_slipped(a, b, steps)
 
-    def _led_by_slipped(self, a: int, b: int, steps: Sequence[Steps]) -> list[Difference]:
+    def _led_by_slipped(self, a: int, b: int, steps: Sequence[Steps]) -> list[Difference] | None:
         """The differences of two sides of which one goes from update to update by itself, and so leads.
 
         The other one, which starts each step from the states that were seen there, is in step with it.
@@ -153,6 +158,8 @@ class Lockstep:
             by_updates=steps[led].slipped is not None,
             epochs=self._epochs,
         )
+        if not follower.has_training:
+            return None
         repeated = self._repeated(side, leader, observes=True, draws=True, by_updates=True)
         noise = measure(leader.trace, repeated)
         ours, theirs = (leader, follower) if leading == a else (follower, leader)
@@ -187,8 +194,11 @@ class Lockstep:
                 )
         for number, side in enumerate(sides):
             if (slipped := taken[number].slipped) is not None:
-                self.notes.append(f"{side.name} was not kept in lockstep: {slipped}")
+                unseen = "" if taken[number].has_training else ", and its steps cannot be told apart"
+                self._note(f"{side.name} was not kept in lockstep: {slipped}{unseen}")
         leading = next(side for number, side in enumerate(sides) if taken[number] is leader)
+        if noise is None and not leader.has_training:
+            noise = {}
         if noise is None:
             repeated = self._repeated(
                 leading, leader, observes=observes, draws=draws, by_updates=leader.slipped is not None
@@ -200,6 +210,10 @@ class Lockstep:
                 )
             noise = measure(leader.trace, itertools.chain([again], repeated))
         return [taken[number] for number in range(len(sides))], noise
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _repeated(
         self, side: Named, leader: Steps, *, observes: bool, draws: bool, by_updates: bool = False
@@ -218,16 +232,6 @@ class Lockstep:
             ).trace
 
 
-def trace_folders(sides: Sequence[Named]) -> dict[str, str]:
-    """What the folders of the traces of sides are called, by the sides' names."""
-    found: dict[str, str] = {}
-    for side in sides:
-        name = re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace"
-        number = sum(each == name or each.startswith(f"{name}-") for each in found.values())
-        found[side.name] = f"{name}-{number + 1}" if number else name
-    return found
-
-
 def _first_epoch(trace: Trace) -> Trace:
     return replace(trace, steps=[step for step in trace.steps if step.epoch == 0 and step.kind == "training"])
 
@@ -237,21 +241,6 @@ def _by_random_numbers(found: Sequence[Difference], *, a_has_jit: bool) -> Diffe
     first = next(each for each in found if each.beyond and each.decides)
     a, b = ("XLA's", "TensorFlow's") if a_has_jit else ("TensorFlow's", "XLA's")
     return replace(first, stage="forward", quantity=RANDOM_NUMBERS, a=a, b=b, ratio=None)
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Whether two experiments, or parts of them, are the same; objects are by identity, as arrays may be."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, BaseModel):
-        return all(_alike(getattr(a, name), getattr(b, name)) for name in type(a).model_fields)
-    if isinstance(a, Mapping):
-        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(_alike, a, b))
-    return isinstance(a, str | int | float | Path) and bool(a == b)
 
 
 def _one_step_a_call(experiment: Experiment) -> Experiment:

@@ -121,9 +121,9 @@ class StepRecorder:
         return self._optimizers[0]
 
     @property
-    def first_inputs(self) -> Any:
-        """What the first forward pass since the step began was given; None if there was none."""
-        return self._seen.forwards[0].inputs if self._seen.forwards else None
+    def inputs(self) -> list[Any]:
+        """What each forward pass since the step began was given."""
+        return [each.inputs for each in self._seen.forwards if each.inputs is not None]
 
     # --- What the seams tell ----------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from kerasx.builtins.article import row_of
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
@@ -195,3 +197,18 @@ def _told_apart(sides: list[Named]) -> list[Named]:
             side if seen[side.name] == 1 else replace(side, name=f"{side.name} ({seen[side.name]})")
         )
     return result
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two experiments, or parts of them, are the same; objects are by identity, as arrays may be."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, BaseModel):
+        return all(alike(getattr(a, name), getattr(b, name)) for name in type(a).model_fields)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return isinstance(a, str | int | float | Path) and bool(a == b)

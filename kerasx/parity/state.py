@@ -65,7 +65,8 @@ def state_variables(
         return own if of is None else joined[of] + own[len(of) :]
 
     own = list(zip(called, model.variables, strict=True))
-    optimizer = model.optimizer if optimizer is None else optimizer
+    # A model that was never compiled has not even none.
+    optimizer = getattr(model, "optimizer", None) if optimizer is None else optimizer
     slots = [] if optimizer is None else optimizer.variables
     named = [(slot_name(slot.path), slot) for slot in slots]
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -103,6 +104,14 @@ def set_state(model: keras.Model, state: FullState, optimizer: Any = None, names
     for name, variable in named[state.own :]:
         if name in values and not is_rate(name) and tuple(variable.shape) == values[name].shape:
             variable.assign(values[name])
+
+
+def same_values(a: FullState, b: FullState) -> bool:
+    """Whether the model's variables are the same in both, to the bit."""
+    return a.fits(b) and all(
+        ours.tobytes() == theirs.tobytes()
+        for ours, theirs in zip(a.values[: a.own], b.values[: b.own], strict=True)
+    )
 
 
 def _within(path: str, model: keras.Model) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasx.parity.judge import RANDOM_NUMBERS, Difference
+from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
 from kerasx.plain import shown_value
@@ -20,7 +20,9 @@ _OTHER_OPTIMIZER = (
 )
 
 
-def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = True) -> Pair:
+def judged(
+    a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = True, weighed: bool = True
+) -> Pair:
     """The verdict on two sides whose ends are not the same bits.
 
     Args:
@@ -28,6 +30,7 @@ def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = Tru
         b: The other.
         found: Differences of their first steps, in order.
         stepped: Whether there were first steps to compare.
+        weighed: Whether the weights that they end with could be compared, beyond their digests.
     """
     if not found and a.weights_digest is None:
         return Pair(a.name, b.name, "identical", said="The same bits in the steps that were traced.")
@@ -49,8 +52,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = Tru
     telling = [each for each in here if each.quantity not in harmless] or here
     first = next((each for each in telling if not _is_idle(each, here)), telling[0])
     affects = affected(deciding)
-    if not stepped and a.weights_digest != b.weights_digest:
-        affects = "training"  # of the steps nothing is known but what they came to
+    if not weighed and first.kind == "end" and a.weights_digest != b.weights_digest:
+        affects = "training"  # of the weights nothing is known but that they are others
     said = _said(a.name, b.name, first, here, affects, stepped=stepped)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
@@ -109,12 +112,14 @@ def _said(
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
         )
+    if first.quantity == DIGEST:
+        return f"They were trained on other data: its digest is {first.a} in {a} and {first.b} in {b}."
     if first.kind == "end" and first.stage == "data":
         return f"They train for {shown_value(first.a)} epochs in {a} and {shown_value(first.b)} in {b}."
     if first.kind == "end" and not stepped:
         return (
             f"In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a} and"
-            f" {shown_value(first.b)} in {b}, as their records say."
+            f" {shown_value(first.b)} in {b}, as their records say: steps of both cannot be seen."
         )
     if first.kind == "end" and first.stage == "report":
         return (

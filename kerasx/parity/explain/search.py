@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.parity.explain.target import Target
-from kerasx.parity.judge import Difference, differences
+from kerasx.parity.judge import Difference, differences, step_differences
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
 from kerasx.parity.reference.deviation import Deviation
@@ -164,7 +164,7 @@ class Search:
                 )
             ]  # fmt: skip
         other_rows = any(isinstance(each, OtherRows) for each in deviations)
-        found = differences(Trace("", [step]), Trace("", [theirs]), self.target.noise)
+        found = step_differences(step, theirs, self.target.noise)
         return [
             each
             for each in found
