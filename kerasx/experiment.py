@@ -160,6 +160,17 @@ class Experiment(BaseModel):
                 found.append(name)
         return found
 
+    @property
+    def handed_over(self) -> list[Any]:
+        """Objects in the place of parts, and what else is no text or number among their options."""
+        components = [part for name in type(self).model_fields for part in components_of(getattr(self, name))]
+        return [
+            value
+            for part in components
+            for value in (part.value, *part.options.values())
+            if not isinstance(value, str | int | float | None)
+        ]
+
     def to_plain(self) -> dict[str, Any]:
         """The fields as TOML and JSON hold them, without those that are None."""
         plain: dict[str, Any] = _plain(self.model_dump(mode="python", exclude_none=True))

@@ -48,7 +48,7 @@ def _reason(side: Named, registry: Registry) -> str | None:
     if recorded is None:
         return None  # of a pipeline
     try:
-        with isolated(side.experiment.seed, side.experiment.precision):
+        with isolated(side.experiment.seed, side.experiment.precision, afresh=True):
             # As the steps see it: with labels encoded for the loss, and without the rows that are split off.
             now = assemble(side.run.experiment, side.resolver(registry), trains=False).dataset.digest
     except KerasxError as error:

@@ -95,7 +95,7 @@ def take_steps(
         PluginError: A plugin that was asked for fails.
     """
     experiment = side.experiment
-    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
+    with isolated(experiment.seed, experiment.precision, afresh=True), contextlib.ExitStack() as stack:
         numbers: dict[str, list[int]] = {}
 
         def adjust(task: TrainingTask) -> None:

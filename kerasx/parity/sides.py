@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from kerasx.builtins.article import row_of
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
+from kerasx.own_modules import known_by
 from kerasx.references import References, is_reference, source_digest
 from kerasx.registry import Registry
 from kerasx.runs.directory import RunDirectory, find_run, list_runs
@@ -69,7 +70,7 @@ class Named:
         from kerasx.assembly.choose import choose_strategy
         from kerasx.assembly.isolation import isolated
 
-        with isolated(self.experiment.seed, self.experiment.precision):
+        with isolated(self.experiment.seed, self.experiment.precision, afresh=True):
             return choose_strategy(self.experiment.strategy, self.resolver(registry))
 
     def has_own_step(self, registry: Registry) -> bool:
@@ -80,10 +81,11 @@ class Named:
         return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
     def resolver(self, registry: Registry) -> Resolver:
-        """What finds the experiment's parts, with the user's code freshly loaded."""
+        """What finds the experiment's parts, with the user's code freshly loaded, within `isolated`."""
         from kerasx.assembly.resolve import Resolver
 
-        return Resolver(registry, References(None if self.run is None else self.run.working_directory))
+        base = None if self.run is None else self.run.working_directory
+        return Resolver(registry, References(base, known=known_by(self.experiment.handed_over)))
 
 
 def _is_still(path: str, digest: str) -> bool:

@@ -42,7 +42,7 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
         PluginError: A plugin that was asked for fails.
     """
     experiment = named.experiment
-    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
+    with isolated(experiment.seed, experiment.precision, afresh=True), contextlib.ExitStack() as stack:
         assembly = assemble(experiment, named.resolver(registry), measures=named.measures)
         task = assembly.task
         try:
@@ -109,7 +109,7 @@ def recorded_state(named: Named, run: RunDirectory, registry: Registry) -> FullS
     """What a finished run ended with, from the model that it keeps; None where that cannot be read."""
     experiment = named.experiment
     try:
-        with isolated(experiment.seed, experiment.precision):
+        with isolated(experiment.seed, experiment.precision, afresh=True):
             model = trained_model(run, run.experiment, named.resolver(registry))
             kept = weights_digest(model) == run.summary["weights_digest"]
             return read_state(model) if kept else None
