@@ -46,13 +46,7 @@ def state_variables(
             gives them their names; else they are called by their paths within the model.
     """
     paths = [_within(variable.path, model) for variable in model.variables]
-    renamed = _renumbered(paths)
-
-    def name(path: str) -> str:
-        *layers, last = path.split("/")
-        return "/".join([*(renamed.get(layer, layer) for layer in layers), last])
-
-    called = list(names) if len(names) == len(paths) else [name(path) for path in paths]
+    called = list(names) if len(names) == len(paths) else renamed(paths)
     # Slots are called by the optimizer's name, which is numbered too, and that of what they are of.
     joined = {
         variable.path.replace("/", "_"): own_name.replace("/", "_")
@@ -146,7 +140,18 @@ def is_seed(variable: Any) -> bool:
     )
 
 
-def _renumbered(paths: list[str]) -> dict[str, str]:
+def renamed(paths: Sequence[str]) -> list[str]:
+    """Paths of variables of one model, with the numbers of its layers beginning anew."""
+    numbers = _renumbered(paths)
+
+    def name(path: str) -> str:
+        *layers, last = path.split("/")
+        return "/".join([*(numbers.get(layer, layer) for layer in layers), last])
+
+    return [name(path) for path in paths]
+
+
+def _renumbered(paths: Sequence[str]) -> dict[str, str]:
     """New names for layers that Keras numbered: `dense_7` and `dense_8` become `dense` and `dense_1`.
 
     Keras numbers the layers of a process, so that the same model has other names when it is built again.

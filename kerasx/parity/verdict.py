@@ -66,10 +66,22 @@ def judged(
 
 
 def _is_idle(difference: Difference, here: Sequence[Difference]) -> bool:
-    """Whether it is a training flag that changes nothing, as of a model without dropout."""
-    return difference.quantity == "training flag" and not any(
-        each.stage in ("forward", "state") and each.quantity != "training flag" for each in here
-    )
+    """Whether it comes to nothing in its step, so that another difference is where two part.
+
+    A training flag of a model without dropout; other inputs that give the same outputs; gradients that were
+    asked for of variables that are changed alike.
+    """
+    if difference.decides:
+        return False
+    others = [each for each in here if each.quantity != difference.quantity]
+    if difference.quantity == "training flag":
+        return not any(each.stage in ("forward", "state") for each in others)
+    if difference.quantity.startswith("inputs of"):
+        return not any(each.quantity.startswith(("batch x", "outputs")) for each in others)
+    if difference.quantity == "trained variables":
+        one, other = (set(str(text).split(", ")) for text in (difference.a, difference.b))
+        return not any(each.quantity.removeprefix("change of ") in one ^ other for each in others)
+    return False
 
 
 def _of_one_output(difference: Difference) -> bool:
