@@ -161,6 +161,12 @@ class Experiment(BaseModel):
         return found
 
     @property
+    def had_objects(self) -> bool:
+        """Whether objects stand in some fields, or stood there when the experiment was written down."""
+        components = (part for name in type(self).model_fields for part in components_of(getattr(self, name)))
+        return bool(self.objects) or any(part.was_object for part in components)
+
+    @property
     def handed_over(self) -> list[Any]:
         """Objects in the place of parts, and what else is no text or number among their options."""
         components = [part for name in type(self).model_fields for part in components_of(getattr(self, name))]

@@ -57,6 +57,10 @@ def compare(
     if traces is not None:
         for folder in trace_folders(sides).values():
             check_new(traces / folder)
+    for side in sides:
+        if side.trace is not None and (seeds or traces is not None):
+            asked = "be trained from other seeds" if seeds else "be traced"
+            raise UsageError(f"`{side.name}` is a trace, of steps that were taken: it cannot {asked}.")
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
@@ -145,7 +149,12 @@ def _of_traces(sides: Sequence[Named], registry: Registry, told: Told) -> Compar
         _of_steps_alone(ends[a], ends[b], lockstep.pair(places[a], places[b]))
         for a, b in itertools.combinations(range(len(sides)), 2)
     ]
-    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, _TRACES_ALONE))
+    apart = [
+        f"{ends[a].name} and {ends[b].name} are of experiments with other values of {', '.join(fields)}"
+        for a, b in itertools.combinations(range(len(sides)), 2)
+        if (fields := lockstep.experiments_apart(places[a], places[b]))
+    ]
+    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, *apart, _TRACES_ALONE))
 
 
 def _of_steps_alone(a: Side, b: Side, found: list[Difference] | None) -> Pair:

@@ -8,7 +8,7 @@ import importlib.metadata
 import platform
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def take_steps(
     by_updates: bool = False,
     epochs: int = EPOCHS,
     whole: int = 0,
+    begins: Callable[[], None] = lambda: None,
 ) -> Steps:
     """Train a few steps of two epochs in a freshly loaded setting.
 
@@ -89,6 +90,7 @@ def take_steps(
         by_updates: Whether a step is what there is from one update to the next, from whatever state.
         epochs: Of how many epochs at most.
         whole: Epochs of so many steps are taken whole.
+        begins: Called when all is set up, before the first step.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
@@ -109,6 +111,7 @@ def take_steps(
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             assembly.task.epochs = min(epochs, assembly.task.epochs)
+            begins()
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
         except KerasxError:
             raise

@@ -128,9 +128,16 @@ def _of_records(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> I
         )
         stage = min(left.stage, right.stage, key=STAGES.index)
         decides = left.role == right.role == "decides" and not is_made_up_for
-        found = compared(left, right, None if noise is None else noise.get((ours.kind, quantity), 0.0))
+        key = (ours.kind, quantity)
+        found = compared(left, right, None if noise is None else noise.get(key, 0.0))
         if found is not None:
-            yield Difference(ours.epoch, ours.step, ours.kind, stage, quantity, *found[:5], decides, found[5])
+            a, b, relative, relative_noise, beyond, ratio = found
+            if noise is None or key not in noise:
+                relative_noise = None  # was measured on a side that has no such quantity
+            yield Difference(
+                ours.epoch, ours.step, ours.kind, stage, quantity, a, b, relative, relative_noise, beyond,
+                decides, ratio,
+            )  # fmt: skip
 
 
 def _updates_agree(left: Record | None, right: Record | None) -> bool:

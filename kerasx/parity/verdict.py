@@ -9,7 +9,7 @@ import numpy as np
 from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
-from kerasx.plain import shown_value
+from kerasx.plain import shown_apart
 
 # What training goes on from: a difference in it is not one of the report alone.
 _TRAINING = ("data", "initial-state", "forward", "update", "state")
@@ -110,33 +110,36 @@ def _nearness(difference: Difference) -> float:
 def _agreement(nearest: Difference | None) -> str:
     if nearest is None or nearest.relative is None:
         return "Not the same bits, and in the first steps no difference beyond rounding."
+    by_noise = ", and noise in it was not measured" if nearest.noise is None else ""
     return (
         f"Not the same bits, and no difference beyond rounding. {nearest.quantity} comes nearest to one: it"
-        f" differs by {nearest.relative:.1e} of its largest value, and by {nearest.noise or 0:.1e} by noise."
+        f" differs by {nearest.relative:.1e} of its largest value"
+        f"{by_noise or f', and by {nearest.noise:.1e} by noise'}."
     )
 
 
 def _said(
     a: str, b: str, first: Difference, here: Sequence[Difference], affects: str, *, stepped: bool
 ) -> str:
+    ours, theirs = shown_apart(first.a, first.b)
     if first.quantity == RANDOM_NUMBERS:
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
         )
     if first.quantity == DIGEST:
-        return f"They were trained on other data: its digest is {first.a} in {a} and {first.b} in {b}."
+        return f"They were trained on other data: its digest is {ours} in {a} and {theirs} in {b}."
     if first.kind == "end" and first.stage == "data":
-        return f"They train for {shown_value(first.a)} epochs in {a} and {shown_value(first.b)} in {b}."
+        return f"They train for {ours} epochs in {a} and {theirs} in {b}."
     if first.kind == "end" and not stepped:
         return (
-            f"In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a} and"
-            f" {shown_value(first.b)} in {b}, as their records say: steps of both cannot be seen."
+            f"In epoch {first.epoch} {first.quantity} is {ours} in {a} and"
+            f" {theirs} in {b}, as their records say: steps of both cannot be seen."
         )
     if first.kind == "end" and first.stage == "report":
         return (
-            f"The first steps agree. In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a}"
-            f" and {shown_value(first.b)} in {b}: something wakes later than in the first steps."
+            f"The first steps agree. In epoch {first.epoch} {first.quantity} is {ours} in {a}"
+            f" and {theirs} in {b}: something wakes later than in the first steps."
         )
     if first.kind == "end":
         return (
@@ -146,7 +149,7 @@ def _said(
     where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
     kind = " of the evaluation" if first.kind == "evaluation" else ""
     text = f"They part at stage {first.stage}, {where}{kind}: {first.quantity}"
-    text += f" is {shown_value(first.a)} in {a} and {shown_value(first.b)} in {b}"
+    text += f" is {ours} in {a} and {theirs} in {b}"
     if first.ratio is not None and abs(first.ratio - 1) > 1e-3:
         larger, ratio = (a, first.ratio) if abs(first.ratio) >= 1 else (b, 1 / first.ratio)
         text += f": {ratio:.3f} times larger in {larger}"
