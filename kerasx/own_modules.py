@@ -34,7 +34,7 @@ def is_own(name: str, module: Any) -> bool:
 
 
 def _is_of_user(place: str) -> bool:
-    if not place.endswith(".py") and Path(place).suffix:
+    if os.path.splitext(place)[1] not in (".py", ""):
         return False  # compiled ones cannot be loaded twice
     return not any(part in place for part in _INSTALLED) and not place.startswith(_of_python())
 

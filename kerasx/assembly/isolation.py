@@ -54,7 +54,7 @@ def _isolated(seed: int, precision: str | None, afresh: bool) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()
     tensorflow_seed = _tensorflow_seed()
     path, modules = list(sys.path), set(sys.modules)
-    own, registered = own_modules(), dict(keras.saving.get_custom_objects())
+    own, registered = own_modules() if afresh else {}, dict(keras.saving.get_custom_objects())
     keras_random = _keras_random_state()
     settings = _settings()
     tf.get_logger().addFilter(_is_no_false_alarm)

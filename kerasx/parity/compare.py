@@ -80,15 +80,16 @@ def compare(
         if pair not in open_pairs
     }
     notes = [f"{end.name} became non-finite" for end in ends if not _is_finite(end)]
-    stale = unrepeatable(sides, sorted({each for pair in open_pairs for each in pair}), registry)
+    looked_at = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
+    stale = unrepeatable(sides, looked_at, registry)
     notes += [
         f"{reason}: its steps cannot be taken again, and its record alone is compared"
         for reason in stale.values()
     ]
     stepped = [pair for pair in open_pairs if not stale.keys() & set(pair)]
-    chosen = sorted({each for pair in (stepped if traces is None else pairs) for each in pair} - set(stale))
+    chosen = [each for each in looked_at if each not in stale]
     lockstep = Lockstep([sides[each] for each in chosen], registry, told)
-    if traces is not None:
+    if traces is not None and chosen:
         notes += lockstep.save(traces)
     if open_pairs:
         final = Ends(sides, ends, states, stale, registry, told)
@@ -96,11 +97,10 @@ def compare(
         for a, b in open_pairs:
             steps = lockstep.pair(places[a], places[b]) if (a, b) in stepped else None
             found = steps if steps is not None else of_other_data(ends[a], ends[b])
+            weighed = True
             if not decides(found):
-                found = [*found, *final.pair(a, b)]
-            verdicts[a, b] = judged(
-                ends[a], ends[b], found, stepped=steps is not None, weighed=final.has_states(a, b)
-            )
+                found, weighed = [*found, *final.pair(a, b)], final.has_states(a, b)
+            verdicts[a, b] = judged(ends[a], ends[b], found, stepped=steps is not None, weighed=weighed)
     notes += lockstep.notes
     return Comparison(
         tuple(ends),
