@@ -92,10 +92,12 @@ def differences(a: Trace, b: Trace, noise: Envelope | None = None) -> list[Diffe
             found += step_differences(ours, theirs, noise)
         elif (there := ours or theirs) is not None and not decides(found):
             # What follows from a difference before it is told by that one.
-            kind = there.kind
-            left, right = (sum(step.kind == kind for step in each.steps) for each in (a, b))
+            epoch, kind = there.epoch, there.kind
+            left, right = (
+                sum((step.epoch, step.kind) == (epoch, kind) for step in each.steps) for each in (a, b)
+            )
             found.append(
-                Difference(there.epoch, there.step, kind, "data", STEPS, left, right, None, None, True, True)
+                Difference(epoch, there.step, kind, "data", STEPS, left, right, None, None, True, True)
             )
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, Difference
+from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, STEPS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
 from kerasx.plain import shown_apart
@@ -148,6 +148,11 @@ def _said(
         )
     where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
     kind = " of the evaluation" if first.kind == "evaluation" else ""
+    if first.quantity == STEPS:
+        return (
+            f"They part at stage {first.stage}, {where}{kind}: of the steps of this epoch that were looked at"
+            f" {a} takes {ours} and {b} takes {theirs}."
+        )
     text = f"They part at stage {first.stage}, {where}{kind}: {first.quantity}"
     text += f" is {ours} in {a} and {theirs} in {b}"
     if first.ratio is not None and abs(first.ratio - 1) > 1e-3:
