@@ -184,6 +184,23 @@ class Experiment(BaseModel):
                         found.setdefault(text, f"{text} ({name})")
         return list(found.values())
 
+    @property
+    def had_objects(self) -> bool:
+        """Whether objects stand in some fields, or stood there when the experiment was written down."""
+        components = (part for name in type(self).model_fields for part in components_of(getattr(self, name)))
+        return bool(self.objects) or any(part.was_object for part in components)
+
+    @property
+    def handed_over(self) -> list[Any]:
+        """Objects in the place of parts, and what else is no text or number among their options."""
+        components = [part for name in type(self).model_fields for part in components_of(getattr(self, name))]
+        return [
+            value
+            for part in components
+            for value in (part.value, *part.options.values())
+            if not isinstance(value, str | int | float | None)
+        ]
+
     def to_plain(self) -> dict[str, Any]:
         """The fields as TOML and JSON hold them, without those that are None."""
         plain: dict[str, Any] = as_plain(self.model_dump(mode="python", exclude_none=True))

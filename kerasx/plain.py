@@ -20,6 +20,16 @@ def shown_value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "-" if value is None else str(value)
 
 
+def shown_apart(a: Any, b: Any) -> tuple[str, str]:
+    """Two values for people: as many digits as tell them apart, four at least."""
+    if a != b and all(isinstance(each, int | float) for each in (a, b)):
+        for digits in range(4, 18):
+            ours, theirs = (f"{each:.{digits}g}" for each in (a, b))
+            if ours != theirs:
+                return ours, theirs
+    return shown_value(a), shown_value(b)
+
+
 def named_values(logs: dict[str, Any]) -> list[str]:
     """Logs as `name value`, validation after training."""
     names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"), name))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from kerasx.errors import UsageError, nearest, one_line, suggestion
+from kerasx.own_modules import own_modules, set_aside
 
 
 def is_reference(text: str) -> bool:
@@ -52,10 +54,14 @@ class References:
 
     Args:
         base: The folder that relative paths start from; None for the working directory.
+        known: The names of modules that stay where others of the user's own are loaded afresh, also those
+            that the program around has imported; None where none is.
     """
 
-    def __init__(self, base: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, *, known: Collection[str] | None = None) -> None:
         self._base = base or Path()
+        self._known = known
+        self._loaded: list[ModuleType] = []
         self._files: dict[Path, ModuleType] = {}
         self._modules: set[ModuleType] = set()
 
@@ -66,7 +72,8 @@ class References:
             UsageError: The file, module or attribute is not there, or its code raises.
         """
         location, attribute = split_reference(reference)
-        module = self._module(location, reference)
+        with self._afresh():
+            module = self._module(location, reference)
         return attribute_of(module, attribute, f"`{reference}`")
 
     def path(self, text: str) -> Path:
@@ -94,6 +101,17 @@ class References:
         files.update(str(path) for path in self._files)
         own = f"{Path(__file__).parent}{os.sep}"
         return {path: source_digest(path) for path in sorted(files) if not path.startswith(own)}
+
+    @contextlib.contextmanager
+    def _afresh(self) -> Iterator[None]:
+        if self._known is None:
+            yield
+            return
+        with set_aside([*self._loaded, *(sys.modules[name] for name in self._known if name in sys.modules)]):
+            try:
+                yield
+            finally:
+                self._loaded = list(own_modules().values())
 
     def _module(self, location: str, reference: str) -> ModuleType:
         if _is_path(location):

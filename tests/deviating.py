@@ -35,7 +35,7 @@ def pairs(setting: str, optimizer: str, only: Callable[[str], bool] = lambda nam
     lockstep = Lockstep(sides, Registry(), lambda text: None)
     ends = [Side(each.name, each.experiment, "eager", False, {}, {}, 0.0, 0, each.name) for each in sides]
     return {
-        side.name: judged(ends[0], ends[number], lockstep.pair(0, number))
+        side.name: judged(ends[0], ends[number], lockstep.pair(0, number) or ())
         for number, side in enumerate(sides)
         if number
     }

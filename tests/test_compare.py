@@ -31,10 +31,11 @@ from kerasx.builtins.article import row_of  # noqa: E402
 from kerasx.cli.app import build_app  # noqa: E402
 from kerasx.cli.curves import curve  # noqa: E402
 from kerasx.parity.distributions import Distribution, contrasts  # noqa: E402
-from kerasx.parity.judge import compared, decides, differences  # noqa: E402
+from kerasx.parity.judge import decides, differences  # noqa: E402
 from kerasx.parity.records import STAGES, Record, StepTrace, Trace  # noqa: E402
 from kerasx.parity.result import Comparison, Pair  # noqa: E402
 from kerasx.parity.sides import sides_of  # noqa: E402
+from kerasx.parity.values import compared  # noqa: E402
 from kerasx.registry import Registry  # noqa: E402
 
 MINE = '''

@@ -35,7 +35,7 @@ from kerasx.parity.first_steps import Steps, take_steps  # noqa: E402
 from kerasx.parity.judge import differences  # noqa: E402
 from kerasx.parity.noise import Disturbance  # noqa: E402
 from kerasx.parity.records import Record, Reduced, StepTrace, Trace, reduced  # noqa: E402
-from kerasx.parity.seams import observed  # noqa: E402
+from kerasx.parity.seams import built_with, observed  # noqa: E402
 from kerasx.parity.sides import Named  # noqa: E402
 from kerasx.parity.state import FullState, read_state, set_state, state_variables  # noqa: E402
 from kerasx.parity.storage import load_trace, save_trace  # noqa: E402
@@ -1992,3 +1992,13 @@ def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
     """As for run directories."""
     save_trace(tmp_path / "a" / "b" / "trace", stored({"a": np.zeros(3)}), {})
     assert load_trace(tmp_path / "a" / "b" / "trace")[0].trace.name == "side"
+
+
+def test_the_private_list_of_what_an_optimizer_was_built_with_holds() -> None:
+    """`apply` without variables takes these; nothing public tells of them."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    for optimizer in (keras.optimizers.SGD(), keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())):
+        optimizer.build(model.trainable_variables)
+        assert [id(each) for each in built_with(optimizer)] == [
+            id(each) for each in model.trainable_variables
+        ]

@@ -18,6 +18,7 @@ from keras.src.backend.common import global_state
 
 from kerasx.assembly.reductions import without_single_reductions
 from kerasx.errors import UsageError, suggestion
+from kerasx.own_modules import own_modules, put_back
 
 _KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
 POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
@@ -28,7 +29,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
-def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
+def isolated(seed: int, precision: str | None = None, *, afresh: bool = False) -> Iterator[None]:
     """Seed the process's random streams and set the dtype policy for one run; put all back afterwards.
 
     Keras draws the seeds of initializers and of dropout from Python's `random`; user code may draw from
@@ -39,19 +40,22 @@ def isolated(seed: int, precision: str | None = None) -> Iterator[None]:
     Args:
         seed: Of the experiment.
         precision: A Keras dtype policy, or None to leave the process's.
+        afresh: Whether modules of the user's own code are loaded anew, see `References`, and so have to be
+            forgotten, and those of the program around to be put back.
 
     Raises:
         UsageError: Keras does not know the policy.
     """
     with _ONE_AT_A_TIME, without_single_reductions():
-        yield from _isolated(seed, precision)
+        yield from _isolated(seed, precision, afresh)
 
 
-def _isolated(seed: int, precision: str | None) -> Iterator[None]:
+def _isolated(seed: int, precision: str | None, afresh: bool) -> Iterator[None]:
     policy = keras.config.dtype_policy()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     tensorflow_seed = _tensorflow_seed()
     path, modules = list(sys.path), set(sys.modules)
+    own, registered = own_modules() if afresh else {}, dict(keras.saving.get_custom_objects())
     keras_random = _keras_random_state()
     settings = _settings()
     tf.get_logger().addFilter(_is_no_false_alarm)
@@ -70,6 +74,10 @@ def _isolated(seed: int, precision: str | None) -> Iterator[None]:
         _put_back_keras_random_state(keras_random)
         _forget_modules(set(sys.path) - set(path), set(sys.modules) - modules)
         sys.path[:] = path
+        if afresh:
+            put_back(own)
+            # A class that was registered again as its module was loaded anew is not the program's own.
+            keras.saving.get_custom_objects().update(registered)
 
 
 def _settings() -> tuple[Any, ...]:

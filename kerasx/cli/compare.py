@@ -164,15 +164,14 @@ def _show_distributions(found: Any) -> None:
 def _evidence(pair: Any) -> Any:
     from kerasx.cli.output import table
     from kerasx.parity.verdict import stages
-    from kerasx.plain import shown_value
+    from kerasx.plain import shown_apart
 
     made = table("stage", "quantity", pair.a, pair.b, "difference", "noise")
     for stage, each in stages(pair.differences).items():
         made.add_row(
             stage,
             each.quantity,
-            shown_value(each.a),
-            shown_value(each.b),
+            *shown_apart(each.a, each.b),
             "-" if each.relative is None else f"{each.relative:.1e}",
             "-" if each.noise is None else f"{each.noise:.1e}",
         )

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from kerasx.errors import UsageError
+from kerasx.parity.again import of_other_data, unrepeatable
 from kerasx.parity.distributions import distributions
 from kerasx.parity.ends import Ends
-from kerasx.parity.judge import decides
-from kerasx.parity.lockstep import Lockstep, Told, trace_folders
+from kerasx.parity.judge import Difference, decides
+from kerasx.parity.lockstep import Lockstep, Told
 from kerasx.parity.result import Comparison, Pair, Side
 from kerasx.parity.sides import Named, measured_alike
 from kerasx.parity.state import FullState
-from kerasx.parity.storage import check_new
+from kerasx.parity.storage import check_new, trace_folders
 from kerasx.parity.training import recorded_side, train_side
 from kerasx.parity.verdict import judged
 from kerasx.registry import Registry
@@ -56,6 +57,10 @@ def compare(
     if traces is not None:
         for folder in trace_folders(sides).values():
             check_new(traces / folder)
+    for side in sides:
+        if side.trace is not None and (seeds or traces is not None):
+            asked = "be trained from other seeds" if seeds else "be traced"
+            raise UsageError(f"`{side.name}` is a trace, of steps that were taken: it cannot {asked}.")
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
@@ -75,25 +80,27 @@ def compare(
         if pair not in open_pairs
     }
     notes = [f"{end.name} became non-finite" for end in ends if not _is_finite(end)]
-    chosen = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
+    looked_at = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
+    stale = unrepeatable(sides, looked_at, registry)
+    notes += [
+        f"{reason}: its steps cannot be taken again, and its record alone is compared"
+        for reason in stale.values()
+    ]
+    stepped = [pair for pair in open_pairs if not stale.keys() & set(pair)]
+    chosen = [each for each in looked_at if each not in stale]
     lockstep = Lockstep([sides[each] for each in chosen], registry, told)
-    if traces is not None:
+    if traces is not None and chosen:
         notes += lockstep.save(traces)
     if open_pairs:
-        final = Ends(sides, ends, states, registry, told)
+        final = Ends(sides, ends, states, stale, registry, told)
         places = {each: place for place, each in enumerate(chosen)}
         for a, b in open_pairs:
-            stepped = not (sides[a].changed or sides[b].changed)
-            found = lockstep.pair(places[a], places[b]) if stepped else []
+            steps = lockstep.pair(places[a], places[b]) if (a, b) in stepped else None
+            found = steps if steps is not None else of_other_data(ends[a], ends[b])
+            weighed = True
             if not decides(found):
-                found += final.pair(a, b)
-            verdicts[a, b] = judged(ends[a], ends[b], found, stepped=stepped)
-        notes += [
-            f"{', '.join(side.changed)} has changed since {side.name}: its steps cannot be taken again, and"
-            " its record alone is compared"
-            for side in sides
-            if side.changed
-        ]
+                found, weighed = [*found, *final.pair(a, b)], final.has_states(a, b)
+            verdicts[a, b] = judged(ends[a], ends[b], found, stepped=steps is not None, weighed=weighed)
     notes += lockstep.notes
     return Comparison(
         tuple(ends),
@@ -139,10 +146,24 @@ def _of_traces(sides: Sequence[Named], registry: Registry, told: Told) -> Compar
         for side in sides
     ]
     verdicts = [
-        judged(ends[a], ends[b], lockstep.pair(places[a], places[b]))
+        _of_steps_alone(ends[a], ends[b], lockstep.pair(places[a], places[b]))
         for a, b in itertools.combinations(range(len(sides)), 2)
     ]
-    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, _TRACES_ALONE))
+    apart = [
+        f"{ends[a].name} and {ends[b].name} are of experiments with other values of {', '.join(fields)}"
+        for a, b in itertools.combinations(range(len(sides)), 2)
+        if (fields := lockstep.experiments_apart(places[a], places[b]))
+    ]
+    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, *apart, _TRACES_ALONE))
+
+
+def _of_steps_alone(a: Side, b: Side, found: list[Difference] | None) -> Pair:
+    if found is None:
+        raise UsageError(
+            f"{a.name} and {b.name} cannot be compared: one is a trace, and the training steps of the other"
+            " cannot be told apart."
+        )
+    return judged(a, b, found)
 
 
 def _trained(

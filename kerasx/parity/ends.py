@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kerasx.parity.first_steps import end_trace
 from kerasx.parity.judge import Difference, Envelope, differences
@@ -12,7 +12,7 @@ from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
-from kerasx.parity.training import train_side
+from kerasx.parity.training import recorded_state, train_side
 from kerasx.parity.writing import write_logs
 from kerasx.registry import Registry
 
@@ -23,7 +23,8 @@ class Ends:
     Args:
         sides: What is compared.
         ends: How their trainings went.
-        states: What their trainings ended with; None where that is not known.
+        states: What their trainings ended with; None of a run, whose model is looked for.
+        unrepeatable: The numbers of those that cannot be trained again.
         registry: The engine's plugins.
         told: Told what is being done.
     """
@@ -33,25 +34,24 @@ class Ends:
         sides: Sequence[Named],
         ends: Sequence[Side],
         states: Sequence[FullState | None],
+        unrepeatable: Collection[int],
         registry: Registry,
         told: Told,
     ) -> None:
         self._sides = sides
         self._ends = ends
-        self._states = states
+        self._states = dict(enumerate(states))
+        self._unrepeatable = unrepeatable
         self._registry = registry
         self._told = told
         self._noise: dict[int, Envelope] = {}
+        self._looked_for: set[int] = set()
 
     def pair(self, a: int, b: int) -> list[Difference]:
         """The differences of what two trainings report, epoch by epoch, and of what they end with."""
-        states = [self._states[each] for each in (a, b)]
-        known = all(state is not None for state in states)
-        ours, theirs = (
-            _trace(self._ends[each], state if known else None)
-            for each, state in zip((a, b), states, strict=True)
-        )
-        repeatable = [each for each in (a, b) if not self._sides[each].changed]
+        known = self.has_states(a, b)
+        ours, theirs = (_trace(self._ends[each], self._state(each) if known else None) for each in (a, b))
+        repeatable = [each for each in (a, b) if each not in self._unrepeatable]
         if not repeatable:
             return differences(ours, theirs)
         faster = min(repeatable, key=lambda each: self._ends[each].seconds)
@@ -60,10 +60,21 @@ class Ends:
             self._told(f"training {side.name} with noise, twice")
             disturbed = [train_side(side, self._registry, ModelDisturbance(seed)) for seed in (1, 2)]
             self._noise[faster] = measure(
-                _trace(self._ends[faster], self._states[faster]),
+                _trace(self._ends[faster], self._state(faster)),
                 [_trace(end, state) for end, state in disturbed],
             )
         return differences(ours, theirs, self._noise[faster])
+
+    def has_states(self, a: int, b: int) -> bool:
+        """Whether it is known of both what variables they end with."""
+        return self._state(a) is not None and self._state(b) is not None
+
+    def _state(self, number: int) -> FullState | None:
+        side = self._sides[number]
+        if self._states[number] is None and side.run is not None and number not in self._looked_for:
+            self._looked_for.add(number)
+            self._states[number] = recorded_state(side, side.run, self._registry)
+        return self._states[number]
 
 
 def _trace(end: Side, state: FullState | None) -> Trace:

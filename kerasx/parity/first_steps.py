@@ -8,7 +8,7 @@ import importlib.metadata
 import platform
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
 from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state
-from kerasx.parity.watch import Watch, WatchedBatches
+from kerasx.parity.watch import Watch
+from kerasx.parity.watched_batches import WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
 from kerasx.training.task import TrainingTask
@@ -60,6 +61,11 @@ class Steps:
     brings_optimizer: bool = False
     loss: Any = None
 
+    @property
+    def has_training(self) -> bool:
+        """Whether any training step was told from the next."""
+        return any(step.kind == "training" for step in self.trace.steps)
+
 
 def take_steps(
     side: Named,
@@ -72,6 +78,7 @@ def take_steps(
     by_updates: bool = False,
     epochs: int = EPOCHS,
     whole: int = 0,
+    begins: Callable[[], None] = lambda: None,
 ) -> Steps:
     """Train a few steps of two epochs in a freshly loaded setting.
 
@@ -85,13 +92,14 @@ def take_steps(
         by_updates: Whether a step is what there is from one update to the next, from whatever state.
         epochs: Of how many epochs at most.
         whole: Epochs of so many steps are taken whole.
+        begins: Called when all is set up, before the first step.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
     experiment = side.experiment
-    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
+    with isolated(experiment.seed, experiment.precision, afresh=True), contextlib.ExitStack() as stack:
         numbers: dict[str, list[int]] = {}
 
         def adjust(task: TrainingTask) -> None:
@@ -105,6 +113,7 @@ def take_steps(
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             assembly.task.epochs = min(epochs, assembly.task.epochs)
+            begins()
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
         except KerasxError:
             raise
@@ -115,7 +124,10 @@ def take_steps(
             steps = Steps(Trace(side.name), [], "the loop takes its batches for a data set")
         finally:
             assembly.put_execution_back()
-    if steps.slipped is None or by_updates or not observes:
+    if steps.slipped is not None and not observes:
+        # What was told of steps before it was known that they cannot be told apart says nothing of them.
+        return replace(steps, trace=replace(steps.trace, steps=[]), states=[])
+    if steps.slipped is None or by_updates:
         return steps
     again = take_steps(
         side, registry, observes=True, draws=draws, by_updates=True, epochs=epochs, whole=whole

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasx.parity.judge import farthest
+from kerasx.parity.alignment import aligned
 from kerasx.parity.records import Reduced, Trace
 from kerasx.parity.state import FullState, read_state, set_state
+from kerasx.parity.values import farthest
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float
     """
     noise: dict[tuple[str, str], float] = {}
     for other in others:
-        for ours, theirs in zip(base.steps, other.steps, strict=False):
+        for ours, theirs in aligned(base.steps, other.steps):
+            if ours is None or theirs is None:
+                continue
             for quantity, record in ours.records.items():
                 against = theirs.records.get(quantity)
                 if against is None or isinstance(record.value, str | Reduced):

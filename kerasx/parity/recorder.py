@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerasx.parity.records import Array, Role, StepTrace
+from kerasx.parity.names import Names
+from kerasx.parity.records import Role, StepTrace
+from kerasx.parity.seen import Forward, Seen
 from kerasx.parity.state import (
     FullState,
     as_array,
@@ -31,7 +32,6 @@ from kerasx.parity.writing import (
     is_number,
     is_variable,
     leaves,
-    same_leaves,
     settings_text,
     shape_text,
     unit,
@@ -40,38 +40,11 @@ from kerasx.parity.writing import (
 from kerasx.training.loop import reported_logs
 
 
-@dataclass
-class _Forward:
-    layer: Any
-    inputs: Any
-    training: Any
-    outputs: Any
-    follows_gradient: bool
-
-
-@dataclass
-class _Seen:
-    """What happened in one step, in order."""
-
-    forwards: list[_Forward] = field(default_factory=list)
-    computed: list[tuple[dict[str, Any], Any]] = field(default_factory=list)
-    called: list[tuple[Any, Any, Any]] = field(default_factory=list)
-    scaled: list[tuple[Any, Any]] = field(default_factory=list)
-    targets: list[Any] = field(default_factory=list)
-    taken: dict[str, list[Any]] = field(default_factory=dict)
-    received: dict[str, list[Any]] = field(default_factory=dict)
-    optimizers: list[Any] = field(default_factory=list)
-    metrics: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-    added: Array | None = None
-    order: list[str] = field(default_factory=list)
-    applies: list[list[str]] = field(default_factory=list)
-
-
 class StepRecorder:
     """Observes the steps of one model, see `seams.Observer`, and writes them down one by one.
 
     Args:
-        model: Whose variables the records name. What else a step trains, a clone say, goes by its own names.
+        model: Whose variables the records name; see `Names` for what else a step trains, a clone say.
         names: What its variables are called; None for its own names of them.
 
     Attributes:
@@ -81,12 +54,8 @@ class StepRecorder:
     def __init__(self, model: keras.Model, names: Sequence[str] = ()) -> None:
         self._model = model
         self._given = names
-        self._names = {
-            id(each): name
-            for name, variable in named_variables(model, names)
-            for each in (variable, variable.value)
-        }
-        self._seen = _Seen()
+        self._names = Names(model, names)
+        self._seen = Seen()
         self._before: FullState | None = None
         self._optimizers: list[Any] = []
         self.on_applied: Callable[[], None] = lambda: None
@@ -97,13 +66,14 @@ class StepRecorder:
         Args:
             before: The state that it starts from.
         """
-        self._seen = _Seen()
+        self._seen = Seen()
+        self._names.begin()
         self._before = before
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """What is done within belongs to no step."""
-        seen, self._seen = self._seen, _Seen()
+        seen, self._seen = self._seen, Seen()
         try:
             yield
         finally:
@@ -131,9 +101,9 @@ class StepRecorder:
         return self._optimizers[0]
 
     @property
-    def first_inputs(self) -> Any:
-        """What the first forward pass since the step began was given; None if there was none."""
-        return self._seen.forwards[0].inputs if self._seen.forwards else None
+    def inputs(self) -> list[Any]:
+        """What each forward pass since the step began was given."""
+        return [each.inputs for each in self._seen.forwards if each.inputs is not None]
 
     # --- What the seams tell ----------------------------------------------------------------------------
 
@@ -147,7 +117,7 @@ class StepRecorder:
         inputs = next(iter([*arguments, *named]), None)
         # Positions after the first are the layer's own; `training` is passed by name.
         training = options.get("training")
-        self._seen.forwards.append(_Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
+        self._seen.forwards.append(Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
         if layer is self._model:
             self._seen.order.append(f"forward {training}")
 
@@ -170,11 +140,14 @@ class StepRecorder:
     def took_gradient(self, target: Any, sources: Any, gradients: Any) -> None:
         """Gradients as a tape gave them; those by inputs alone are not for training."""
         pairs = list(zip(leaves(sources), leaves(gradients), strict=False))
-        named = [(self._name(source), gradient) for source, gradient in pairs if is_variable(source)]
+        of_variables = [(source, gradient) for source, gradient in pairs if is_variable(source)]
+        names = self._names.of([source for source, _ in of_variables])
+        named = [(name, gradient) for name, (_, gradient) in zip(names, of_variables, strict=True)]
         trained = self._model.trainable_variables
         if not named and [each.shape for each, _ in pairs] == [tuple(each.shape) for each in trained]:
             # Values of the variables, as `stateless_call` takes them.
-            named = [(self._name(each), gradient) for each, (_, gradient) in zip(trained, pairs, strict=True)]
+            names = self._names.of(trained)
+            named = [(name, gradient) for name, (_, gradient) in zip(names, pairs, strict=True)]
         if not named:
             return
         for each in leaves(target):
@@ -191,9 +164,10 @@ class StepRecorder:
         if not any(optimizer is known for known in self._optimizers):
             self._optimizers.append(optimizer)
         self._seen.order.append("apply")
-        self._seen.applies.append([self._name(variable) for variable in variables])
-        for gradient, variable in zip(gradients, variables, strict=False):
-            self._seen.received.setdefault(self._name(variable), []).append(as_it_is(gradient))
+        names = self._names.of(variables)
+        self._seen.applies.append(names)
+        for gradient, name in zip(gradients, names, strict=False):
+            self._seen.received.setdefault(name, []).append(as_it_is(gradient))
 
     def applied(self, optimizer: Any) -> None:
         """What it changed is seen in the state."""
@@ -216,7 +190,7 @@ class StepRecorder:
         seen = self._seen
         self._write_data(trace, seen)
         if seen.taken or seen.received:
-            trained = seen.taken or seen.received
+            trained = self._names.trained(seen.taken or seen.received)
             trace.add("initial-state", "trained variables", ", ".join(sorted(trained)))
         self._write_forward(trace, seen)
         self._write_loss(trace, seen)
@@ -243,19 +217,21 @@ class StepRecorder:
             prefix = "val_" if trace.kind == "evaluation" else ""
             write_logs(trace, "reported", reported_logs(self._model, logs), prefix)
             write_logs(trace, "returned", logs, prefix)
-        self._seen = _Seen()
+        self._seen = Seen()
 
-    def _write_data(self, trace: StepTrace, seen: _Seen) -> None:
+    def _write_data(self, trace: StepTrace, seen: Seen) -> None:
         trace.add("data", "the batch", "used" if seen.forwards or seen.taken else "left out")
         if seen.forwards:
-            add_structure(trace, "data", "inputs of the first forward pass", seen.forwards[0].inputs)
+            # Of those that the loss is of; one before, as to warm something up, is no part of the step.
+            forward = seen.forward_of_loss(self._model) or seen.forwards[0]
+            add_structure(trace, "data", "inputs of the first forward pass", forward.inputs)
         if seen.computed:
             arguments, _ = seen.computed[0]
             for name in ("y", "sample_weight"):
                 add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
 
-    def _write_forward(self, trace: StepTrace, seen: _Seen) -> None:
-        forward = self._forward_of_loss(seen)
+    def _write_forward(self, trace: StepTrace, seen: Seen) -> None:
+        forward = seen.forward_of_loss(self._model)
         if forward is not None:
             trace.add("forward", "training flag", str(forward.training))
             dtypes = dict.fromkeys(dtype_text(leaf) for leaf in leaves(forward.outputs) if leaf is not None)
@@ -264,19 +240,7 @@ class StepRecorder:
         others = [each for each in seen.forwards if each.layer is self._model]
         trace.add("forward", "forward passes of the model", str(len(others)), "notes")
 
-    def _forward_of_loss(self, seen: _Seen) -> _Forward | None:
-        """The forward pass that the loss is of: the last before gradients were taken whose outputs a loss was
-        given, or the last of the model before that."""
-        given = [arguments.get("y_pred") for arguments, _ in seen.computed]
-        given += [y_pred for _, y_pred, _ in seen.called]
-        own = [each for each in seen.forwards if each.layer is self._model]
-        before = [each for each in own if not each.follows_gradient]
-        for each in reversed(before):
-            if any(each.outputs is y_pred or same_leaves(each.outputs, y_pred) for y_pred in given):
-                return each
-        return before[-1] if before else None
-
-    def _write_loss(self, trace: StepTrace, seen: _Seen) -> None:
+    def _write_loss(self, trace: StepTrace, seen: Seen) -> None:
         if trace.kind == "evaluation":
             tracked = [
                 arguments[0]
@@ -307,7 +271,7 @@ class StepRecorder:
         if seen.added is not None:
             trace.add("loss", "losses that layers added", seen.added, "notes")
 
-    def _unscaled(self, target: Any, seen: _Seen) -> Any:
+    def _unscaled(self, target: Any, seen: Seen) -> Any:
         return next((loss for loss, scaled in seen.scaled if scaled is target), target)
 
     def _write_state(self, trace: StepTrace, after: FullState) -> None:
@@ -329,7 +293,7 @@ class StepRecorder:
             if not is_rate(name):
                 trace.add("update", f"slot {name}", value, "decides")
 
-    def _write_metrics(self, trace: StepTrace, seen: _Seen) -> None:
+    def _write_metrics(self, trace: StepTrace, seen: Seen) -> None:
         for metric, arguments, options in seen.metrics:
             if not isinstance(metric, keras.metrics.Metric) or not hasattr(metric, "name"):
                 continue
@@ -342,7 +306,3 @@ class StepRecorder:
                 trace.add(
                     "report", f"state of metric {metric.name}: {variable.name}", as_array(variable), "notes"
                 )
-
-    def _name(self, variable: Any) -> str:
-        known = self._names.get(id(variable))
-        return known if known is not None else str(getattr(variable, "path", getattr(variable, "name", "?")))

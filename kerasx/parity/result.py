@@ -28,6 +28,7 @@ class Side:
         steps: Training steps taken.
         weights_digest: As `kerasx.weights_digest`; None of a trace.
         state_digest: SHA-256 over the optimizer's variables.
+        data_digest: SHA-256 over the data; None where that is not known, as of a pipeline.
         notes: What was chosen and why.
     """
 
@@ -41,6 +42,7 @@ class Side:
     steps: int
     weights_digest: str | None = None
     state_digest: str | None = None
+    data_digest: str | None = None
     notes: tuple[str, ...] = ()
 
     @property

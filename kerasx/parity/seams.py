@@ -3,6 +3,7 @@
 Everything is instrumented from outside, by class, and put back afterwards: what is traced needs no change,
 and is handed the very objects that it would have been handed (a copy of an output would lose Keras's mask and
 logits). All seams are public names; that each of them is still called where it was is tested.
+What an optimizer was built with is read from a private name: see `built_with`.
 """
 
 from __future__ import annotations
@@ -200,13 +201,12 @@ class _Hooks:
             with self._within(("apply", 0)) as is_outermost:
                 if not is_outermost:
                     return original(optimizer, grads, trainable_variables, **kwargs)
-                # Named by Keras, too: the variables that the optimizer was built with.
                 # Lists, as what is handed over may be an iterator, which can be gone through once.
                 grads = list(grads)
                 if trainable_variables is not None:
                     trainable_variables = variables = list(trainable_variables)
                 else:
-                    variables = list(getattr(optimizer, "_trainable_variables", []))
+                    variables = built_with(optimizer)
                 with self._telling():
                     self._observer.begins_apply(optimizer, grads, variables)
                 result = original(optimizer, grads, trainable_variables, **kwargs)
@@ -221,6 +221,16 @@ class _Hooks:
             self._observer.updated_metric(metric, args, kwargs)
 
         return self._wrapped("metric", original, tell, each=True)
+
+
+def built_with(optimizer: Any) -> list[Any]:
+    """The variables that an optimizer was built with, of which `apply` without variables takes them to be.
+
+    They are handed to it in public (`build`), perhaps long before it is observed, and cannot be asked for:
+    hence Keras's private list, here only. An optimizer that scales losses hands on what the one within has.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(getattr(inner, "_trainable_variables", []))
 
 
 def _with_own(base: type[Any], name: str) -> list[type[Any]]:

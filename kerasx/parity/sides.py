@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from kerasx.builtins.article import row_of
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
+from kerasx.own_modules import known_by
 from kerasx.references import References, is_reference, source_digest
 from kerasx.registry import Registry
 from kerasx.runs.directory import RunDirectory, find_run, list_runs
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 # The file that makes a folder a trace: see `parity.storage`.
 TRACE = "trace.json"
+# Any execution, in which an experiment is the same.
+AS_IT_COMES: dict[str, Any] = dict.fromkeys(("execution", "jit", "steps_per_call", "devices"))
 ARTICLE = re.compile(r"article:(\d+)")
 
 
@@ -54,7 +60,7 @@ class Named:
         """The same, executed operation by operation, in which what happens within a step can be seen."""
         if self.trace is not None:
             return self
-        values = {"execution": "eager", "jit": None, "steps_per_call": None, "devices": None}
+        values = {**AS_IT_COMES, "execution": "eager"}
         return replace(self, experiment=self.experiment.with_values(**values))
 
     def chosen(self, registry: Registry) -> ChosenStrategy:
@@ -67,7 +73,7 @@ class Named:
         from kerasx.assembly.choose import choose_strategy
         from kerasx.assembly.isolation import isolated
 
-        with isolated(self.experiment.seed, self.experiment.precision):
+        with isolated(self.experiment.seed, self.experiment.precision, afresh=True):
             return choose_strategy(self.experiment.strategy, self.resolver(registry))
 
     def has_own_step(self, registry: Registry) -> bool:
@@ -78,10 +84,11 @@ class Named:
         return chosen.train_step is not None or isinstance(chosen.strategy, LoopStrategy)
 
     def resolver(self, registry: Registry) -> Resolver:
-        """What finds the experiment's parts, with the user's code freshly loaded."""
+        """What finds the experiment's parts, with the user's code freshly loaded, within `isolated`."""
         from kerasx.assembly.resolve import Resolver
 
-        return Resolver(registry, References(None if self.run is None else self.run.working_directory))
+        base = None if self.run is None else self.run.working_directory
+        return Resolver(registry, References(base, known=known_by(self.experiment.handed_over)))
 
 
 def _is_still(path: str, digest: str) -> bool:
@@ -106,10 +113,15 @@ def sides_of(
         runs: The folder of run directories.
         vary: Values by field: each name stands for as many experiments as there are combinations.
 
+    A strategy beside a trace trains the experiment of the trace, where nothing is set in the base.
+
     Raises:
-        UsageError: A name stands for nothing, or there is only one experiment.
+        UsageError: A name stands for nothing, there is only one experiment, or a trace is to be varied.
     """
-    found = [_side(name, base, registry, runs) for name in (names or [base.strategy.described])]
+    held = base if base.model_fields_set - {"strategy"} else _held(names) or base
+    found = [_side(name, base, registry, runs, held) for name in (names or [base.strategy.described])]
+    if vary and (traced := [side.name for side in found if side.trace is not None]):
+        raise UsageError(f"`{traced[0]}` is a trace, of steps that were taken: nothing can be varied in it.")
     for key, values in (vary or {}).items():
         found = [
             replace(
@@ -143,7 +155,10 @@ def side_of(name: Any, base: Experiment, registry: Registry, runs: Path) -> Name
     return _without_jit(_side(name, base, registry, runs))
 
 
-def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
+def _side(
+    name: Any, base: Experiment, registry: Registry, runs: Path, held: Experiment | None = None
+) -> Named:
+    trained = held or base  # by strategies; files and runs have experiments of their own
     if isinstance(name, Experiment):
         return Named(name.strategy.described, name)
     if isinstance(name, Path):
@@ -151,12 +166,12 @@ def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
     if isinstance(name, Run):
         name = str(name.directory)
     if not isinstance(name, str):
-        return Named(getattr(name, "__name__", type(name).__name__), base.with_values(strategy=name))
+        return Named(getattr(name, "__name__", type(name).__name__), trained.with_values(strategy=name))
     set_in_base = {field: getattr(base, field) for field in base.model_fields_set if field != "strategy"}
     if registry.find("strategy", name) is not None:
         # A strategy's options in the experiment are kept for the strategy that they are of.
-        own = base.strategy.name == name
-        return Named(name, base if own else base.with_values(strategy=name))
+        own = trained.strategy.name == name
+        return Named(name, trained if own else trained.with_values(strategy=name))
     if name.endswith(".toml"):
         return Named(name, Experiment.from_toml(name).with_values(**set_in_base))
     if (row := ARTICLE.fullmatch(name)) is not None:
@@ -170,14 +185,29 @@ def _side(name: Any, base: Experiment, registry: Registry, runs: Path) -> Named:
         run = find_run(name, runs)
         return Named(run.name, run.experiment.with_values(**set_in_base), None if set_in_base else run)
     if (Path(name) / TRACE).is_file():
-        return Named(name, base, trace=Path(name))
+        return Named(name, trained, trace=Path(name))
     if is_reference(name):
-        return Named(name, base.with_values(strategy=name))
+        return Named(name, trained.with_values(strategy=name))
     strategies = [each.spec.name for each in registry.registrations("strategy")]
     raise UsageError(
         f"`{name}` is no strategy, experiment file, run, trace or reference."
         f" {suggestion(name, [*strategies, *known], what='strategies and runs')}"
     )
+
+
+def _held(names: Sequence[Any]) -> Experiment | None:
+    """The experiment that the first trace among some names is of; None where it cannot be trained again."""
+    for name in names:
+        file = Path(name) / TRACE if isinstance(name, str | Path) else None
+        try:
+            if file is None or not file.is_file():
+                continue
+            of_trace = json.loads(file.read_text(encoding="utf-8"))["about"]["experiment"]
+            experiment = Experiment.parse(of_trace)
+        except (OSError, ValueError, KeyError, TypeError, UsageError):
+            return None  # as it is read, it will be said what is wrong with it
+        return None if experiment.had_objects else experiment.with_values(**AS_IT_COMES)
+    return None
 
 
 def _without_jit(side: Named) -> Named:
@@ -195,3 +225,18 @@ def _told_apart(sides: list[Named]) -> list[Named]:
             side if seen[side.name] == 1 else replace(side, name=f"{side.name} ({seen[side.name]})")
         )
     return result
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two experiments, or parts of them, are the same; objects are by identity, as arrays may be."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, BaseModel):
+        return all(alike(getattr(a, name), getattr(b, name)) for name in type(a).model_fields)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return isinstance(a, str | int | float | Path) and bool(a == b)

@@ -46,13 +46,7 @@ def state_variables(
             gives them their names; else they are called by their paths within the model.
     """
     paths = [_within(variable.path, model) for variable in model.variables]
-    renamed = _renumbered(paths)
-
-    def name(path: str) -> str:
-        *layers, last = path.split("/")
-        return "/".join([*(renamed.get(layer, layer) for layer in layers), last])
-
-    called = list(names) if len(names) == len(paths) else [name(path) for path in paths]
+    called = list(names) if len(names) == len(paths) else renamed(paths)
     # Slots are called by the optimizer's name, which is numbered too, and that of what they are of.
     joined = {
         variable.path.replace("/", "_"): own_name.replace("/", "_")
@@ -65,7 +59,8 @@ def state_variables(
         return own if of is None else joined[of] + own[len(of) :]
 
     own = list(zip(called, model.variables, strict=True))
-    optimizer = model.optimizer if optimizer is None else optimizer
+    # A model that was never compiled has not even none.
+    optimizer = getattr(model, "optimizer", None) if optimizer is None else optimizer
     slots = [] if optimizer is None else optimizer.variables
     named = [(slot_name(slot.path), slot) for slot in slots]
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -105,6 +100,14 @@ def set_state(model: keras.Model, state: FullState, optimizer: Any = None, names
             variable.assign(values[name])
 
 
+def same_values(a: FullState, b: FullState) -> bool:
+    """Whether the model's variables are the same in both, to the bit."""
+    return a.fits(b) and all(
+        ours.tobytes() == theirs.tobytes()
+        for ours, theirs in zip(a.values[: a.own], b.values[: b.own], strict=True)
+    )
+
+
 def _within(path: str, model: keras.Model) -> str:
     """A variable's path without the name of the model, which subclassed models put before it."""
     return path.removeprefix(f"{model.name}/")
@@ -137,7 +140,18 @@ def is_seed(variable: Any) -> bool:
     )
 
 
-def _renumbered(paths: list[str]) -> dict[str, str]:
+def renamed(paths: Sequence[str]) -> list[str]:
+    """Paths of variables of one model, with the numbers of its layers beginning anew."""
+    numbers = _renumbered(paths)
+
+    def name(path: str) -> str:
+        *layers, last = path.split("/")
+        return "/".join([*(numbers.get(layer, layer) for layer in layers), last])
+
+    return [name(path) for path in paths]
+
+
+def _renumbered(paths: Sequence[str]) -> dict[str, str]:
     """New names for layers that Keras numbered: `dense_7` and `dense_8` become `dense` and `dense_1`.
 
     Keras numbers the layers of a process, so that the same model has other names when it is built again.

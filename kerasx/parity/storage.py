@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from kerasx.errors import UsageError, one_line
 from kerasx.parity.first_steps import Steps
 from kerasx.parity.judge import Envelope
 from kerasx.parity.records import Array, Record, Reduced, StepTrace, Trace, reduced
-from kerasx.parity.sides import TRACE
+from kerasx.parity.sides import TRACE, Named
 from kerasx.parity.state import FullState
 from kerasx.runs.files import to_json
 
@@ -137,6 +139,16 @@ def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
         raise
     except Exception as error:  # whatever a damaged file makes json and NumPy raise
         raise UsageError(f"The trace `{path}` is damaged: {one_line(error)}") from error
+
+
+def trace_folders(sides: Sequence[Named]) -> dict[str, str]:
+    """What the folders of the traces of sides are called, by the sides' names."""
+    found: dict[str, str] = {}
+    for side in sides:
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "-", Path(side.name).name).strip("-") or "trace"
+        number = sum(each == name or each.startswith(f"{name}-") for each in found.values())
+        found[side.name] = f"{name}-{number + 1}" if number else name
+    return found
 
 
 class _Arrays:

@@ -21,6 +21,7 @@ from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, read_state
 from kerasx.registry import Registry
 from kerasx.runs.directory import RunDirectory
+from kerasx.runs.use import trained_model
 
 Disturb = Callable[[keras.Model], None]
 
@@ -41,7 +42,7 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
         PluginError: A plugin that was asked for fails.
     """
     experiment = named.experiment
-    with isolated(experiment.seed, experiment.precision), contextlib.ExitStack() as stack:
+    with isolated(experiment.seed, experiment.precision, afresh=True), contextlib.ExitStack() as stack:
         assembly = assemble(experiment, named.resolver(registry), measures=named.measures)
         task = assembly.task
         try:
@@ -74,6 +75,7 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
             steps=steps,
             weights_digest=digests[0],
             state_digest=digests[1],
+            data_digest=assembly.dataset.digest,
             notes=tuple(assembly.notes),
         )
         return side, state
@@ -98,8 +100,21 @@ def recorded_side(named: Named, run: RunDirectory) -> Side:
         seconds=summary["seconds"],
         steps=round(summary["seconds"] * summary["steps_per_second"]),
         weights_digest=summary["weights_digest"],
+        data_digest=run.environment.get("data_digest"),
         notes=tuple(summary["notes"]),
     )
+
+
+def recorded_state(named: Named, run: RunDirectory, registry: Registry) -> FullState | None:
+    """What a finished run ended with, from the model that it keeps; None where that cannot be read."""
+    experiment = named.experiment
+    try:
+        with isolated(experiment.seed, experiment.precision, afresh=True):
+            model = trained_model(run, run.experiment, named.resolver(registry))
+            kept = weights_digest(model) == run.summary["weights_digest"]
+            return read_state(model) if kept else None
+    except KerasxError:
+        return None
 
 
 class _Count(keras.callbacks.Callback):

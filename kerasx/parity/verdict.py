@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasx.parity.judge import RANDOM_NUMBERS, Difference
+from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, STEPS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
-from kerasx.plain import shown_value
+from kerasx.plain import shown_apart
 
 # What training goes on from: a difference in it is not one of the report alone.
 _TRAINING = ("data", "initial-state", "forward", "update", "state")
@@ -20,7 +20,9 @@ _OTHER_OPTIMIZER = (
 )
 
 
-def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = True) -> Pair:
+def judged(
+    a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = True, weighed: bool = True
+) -> Pair:
     """The verdict on two sides whose ends are not the same bits.
 
     Args:
@@ -28,6 +30,7 @@ def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = Tru
         b: The other.
         found: Differences of their first steps, in order.
         stepped: Whether there were first steps to compare.
+        weighed: Whether the weights that they end with could be compared, beyond their digests.
     """
     if not found and a.weights_digest is None:
         return Pair(a.name, b.name, "identical", said="The same bits in the steps that were traced.")
@@ -49,8 +52,8 @@ def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = Tru
     telling = [each for each in here if each.quantity not in harmless] or here
     first = next((each for each in telling if not _is_idle(each, here)), telling[0])
     affects = affected(deciding)
-    if not stepped and a.weights_digest != b.weights_digest:
-        affects = "training"  # of the steps nothing is known but what they came to
+    if not weighed and first.kind == "end" and a.weights_digest != b.weights_digest:
+        affects = "training"  # of the weights nothing is known but that they are others
     said = _said(a.name, b.name, first, here, affects, stepped=stepped)
     if (a.execution == "eager") != (b.execution == "eager") and _of_one_output(first):
         said += (
@@ -63,10 +66,22 @@ def judged(a: Side, b: Side, found: Sequence[Difference], *, stepped: bool = Tru
 
 
 def _is_idle(difference: Difference, here: Sequence[Difference]) -> bool:
-    """Whether it is a training flag that changes nothing, as of a model without dropout."""
-    return difference.quantity == "training flag" and not any(
-        each.stage in ("forward", "state") and each.quantity != "training flag" for each in here
-    )
+    """Whether it comes to nothing in its step, so that another difference is where two part.
+
+    A training flag of a model without dropout; other inputs that give the same outputs; gradients that were
+    asked for of variables that are changed alike.
+    """
+    if difference.decides:
+        return False
+    others = [each for each in here if each.quantity != difference.quantity]
+    if difference.quantity == "training flag":
+        return not any(each.stage in ("forward", "state") for each in others)
+    if difference.quantity.startswith("inputs of"):
+        return not any(each.quantity.startswith(("batch x", "outputs")) for each in others)
+    if difference.quantity == "trained variables":
+        one, other = (set(str(text).split(", ")) for text in (difference.a, difference.b))
+        return not any(each.quantity.removeprefix("change of ") in one ^ other for each in others)
+    return False
 
 
 def _of_one_output(difference: Difference) -> bool:
@@ -95,31 +110,36 @@ def _nearness(difference: Difference) -> float:
 def _agreement(nearest: Difference | None) -> str:
     if nearest is None or nearest.relative is None:
         return "Not the same bits, and in the first steps no difference beyond rounding."
+    by_noise = ", and noise in it was not measured" if nearest.noise is None else ""
     return (
         f"Not the same bits, and no difference beyond rounding. {nearest.quantity} comes nearest to one: it"
-        f" differs by {nearest.relative:.1e} of its largest value, and by {nearest.noise or 0:.1e} by noise."
+        f" differs by {nearest.relative:.1e} of its largest value"
+        f"{by_noise or f', and by {nearest.noise:.1e} by noise'}."
     )
 
 
 def _said(
     a: str, b: str, first: Difference, here: Sequence[Difference], affects: str, *, stepped: bool
 ) -> str:
+    ours, theirs = shown_apart(first.a, first.b)
     if first.quantity == RANDOM_NUMBERS:
         return (
             "XLA draws other random numbers than plain TensorFlow (dropout masks, noise), and that is all"
             " that differs: with rates of 0 every step agrees."
         )
+    if first.quantity == DIGEST:
+        return f"They were trained on other data: its digest is {ours} in {a} and {theirs} in {b}."
     if first.kind == "end" and first.stage == "data":
-        return f"They train for {shown_value(first.a)} epochs in {a} and {shown_value(first.b)} in {b}."
+        return f"They train for {ours} epochs in {a} and {theirs} in {b}."
     if first.kind == "end" and not stepped:
         return (
-            f"In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a} and"
-            f" {shown_value(first.b)} in {b}, as their records say."
+            f"In epoch {first.epoch} {first.quantity} is {ours} in {a} and"
+            f" {theirs} in {b}, as their records say: steps of both cannot be seen."
         )
     if first.kind == "end" and first.stage == "report":
         return (
-            f"The first steps agree. In epoch {first.epoch} {first.quantity} is {shown_value(first.a)} in {a}"
-            f" and {shown_value(first.b)} in {b}: something wakes later than in the first steps."
+            f"The first steps agree. In epoch {first.epoch} {first.quantity} is {ours} in {a}"
+            f" and {theirs} in {b}: something wakes later than in the first steps."
         )
     if first.kind == "end":
         return (
@@ -128,8 +148,13 @@ def _said(
         )
     where = f"epoch {first.epoch}" + ("" if first.step is None else f", step {first.step}")
     kind = " of the evaluation" if first.kind == "evaluation" else ""
+    if first.quantity == STEPS:
+        return (
+            f"They part at stage {first.stage}, {where}{kind}: of the steps of this epoch that were looked at"
+            f" {a} takes {ours} and {b} takes {theirs}."
+        )
     text = f"They part at stage {first.stage}, {where}{kind}: {first.quantity}"
-    text += f" is {shown_value(first.a)} in {a} and {shown_value(first.b)} in {b}"
+    text += f" is {ours} in {a} and {theirs} in {b}"
     if first.ratio is not None and abs(first.ratio - 1) > 1e-3:
         larger, ratio = (a, first.ratio) if abs(first.ratio) >= 1 else (b, 1 / first.ratio)
         text += f": {ratio:.3f} times larger in {larger}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from kerasx.data.arrays import Arrays, map_arrays
 from kerasx.data.batches import Batches
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
-from kerasx.parity.state import FullState, as_array
+from kerasx.parity.state import FullState, as_array, same_values
 from kerasx.parity.writing import write_batch, write_initial, write_logs
 
 # Given the number of a step in the trace, the state it is to start from; None for its own.
@@ -58,7 +58,8 @@ class Watch(keras.callbacks.Callback):
         self._state_for = state_for
         self._epoch = 0
         self._step: StepTrace | None = None
-        self._is_over = False
+        self._at_end: FullState | None = None
+        self._was_idle = False
         self._by_updates = by_updates
         self._updates = 0
         if by_updates:
@@ -66,12 +67,15 @@ class Watch(keras.callbacks.Callback):
 
     # --- Steps ------------------------------------------------------------------------------------------
 
-    def begin(self, batch: int, kind: str = "training") -> None:
+    def begin(self, batch: int, kind: str = "training") -> StepTrace:
         """Begin a step.
 
         Args:
             batch: Its number among those of the epoch.
             kind: As of `StepTrace`.
+
+        Returns:
+            Where it will be written down.
         """
         self._check_over()
         own = self._recorder.read()
@@ -87,6 +91,7 @@ class Watch(keras.callbacks.Callback):
         self.states.append(own if given is None else given)
         self._recorder.begin(self.states[-1])
         self._step = step
+        return step
 
     def end(self, logs: Any = None) -> None:
         """End the step and write it down."""
@@ -96,20 +101,29 @@ class Watch(keras.callbacks.Callback):
         self._trace.steps.append(step)
         self._step = None
 
-    def check_batch(self, batch: int) -> None:
-        """See that what a loop trained on is not the batch before the one that it asked for last."""
-        inputs = self._recorder.first_inputs
-        before = rows_of(self._batches["training"], self._epoch, batch - 1) if batch else None
-        own = rows_of(self._batches["training"], self._epoch, batch)
-        if inputs is None or before is None:
+    def is_in(self, step: StepTrace | None) -> bool:
+        """Whether it is this step that was begun last, and has not ended."""
+        return step is not None and self._step is step
+
+    def check_batch(self, own: Any, before: Any) -> None:
+        """See that what a loop trained on is not the batch before the one that it asked for last.
+
+        Args:
+            own: The batch that the step is of, as it was handed out.
+            before: The one before it; None of the first.
+        """
+        inputs = self._recorder.inputs
+        was_idle, self._was_idle = self._was_idle, not inputs and not self._recorder.saw_training
+        if not inputs or before is None or any(_are_same(each, own[0]) for each in inputs):
             return
-        if _are_same(inputs, before[0]) and not _are_same(inputs, own[0]):
+        # What was trained on may have been changed on the way, so that it is like neither.
+        if was_idle or any(_are_same(each, before[0]) for each in inputs):
             self.slipped = _LOOKS_AHEAD
 
     def expects_no_training(self) -> None:
         """Take what is trained until the next step for a sign that the steps were told apart wrongly."""
-        self._recorder.begin(self._recorder.read())
-        self._is_over = True
+        self._at_end = self._recorder.read()
+        self._recorder.begin(self._at_end)
 
     def _updated(self) -> None:
         if self._step is None or self._step.kind != "training":
@@ -124,9 +138,11 @@ class Watch(keras.callbacks.Callback):
             # end of a pipeline whose length is not known.
             self._step = None
             self.states.pop()
-        if self._is_over and self._recorder.saw_training:
+        if self._at_end is not None and (
+            self._recorder.saw_training or not same_values(self._at_end, self._recorder.read())
+        ):
             self.slipped = _LOOKS_AHEAD
-        self._is_over = False
+        self._at_end = None
 
     # --- Keras's events ---------------------------------------------------------------------------------
 
@@ -164,7 +180,7 @@ class Watch(keras.callbacks.Callback):
 def _are_same(inputs: Any, rows: Any) -> bool:
     """Whether a model's inputs are these rows, to the bit."""
     leaves = zip(keras.tree.flatten(inputs), keras.tree.flatten(rows), strict=False)
-    return all(np.array_equal(as_array(ours), theirs) for ours, theirs in leaves)
+    return all(ours is theirs or np.array_equal(as_array(ours), as_array(theirs)) for ours, theirs in leaves)
 
 
 def rows_of(batches: Batches, epoch: int, batch: int) -> Any:
@@ -175,61 +191,3 @@ def rows_of(batches: Batches, epoch: int, batch: int) -> Any:
     numbers = batches.row_numbers(epoch)[batch * batches.batch_size : (batch + 1) * batches.batch_size]
     batches.position = position
     return map_arrays(lambda leaf: leaf[numbers], batches.rows.data)
-
-
-class WatchedBatches(Batches):
-    """Batches for a loop that goes over them by itself: each that is asked for begins a step.
-
-    Args:
-        batches: Those of an epoch.
-        watch: Told of the steps.
-    """
-
-    def __init__(self, batches: Batches, watch: Watch) -> None:
-        super().__init__(batches.rows, batches.batch_size)
-        self._batches = batches
-        self.steps = batches.steps
-        self._watch = watch
-
-    def epoch(self, epoch: int, start: int = 0) -> Any:
-        """One epoch, to be gone through once and in order."""
-        return _WatchedEpoch(self._batches.epoch(epoch, start), self._watch)
-
-    def end_epoch(self, steps: int | None = None) -> None:
-        """As of the batches."""
-        self._batches.end_epoch(steps)
-
-
-class _WatchedEpoch:
-    """A `tf.data.Dataset` as far as a loop goes that iterates it; anything else is the data set's own."""
-
-    def __init__(self, dataset: Any, watch: Watch) -> None:
-        self._dataset = dataset
-        self._watch = watch
-        self._passes = 0
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("cardinality", "element_spec"):
-            return getattr(self._dataset, name)
-        self._watch.slipped = f"the loop makes another pipeline of its batches (`{name}`)"
-        return getattr(self._dataset, name)
-
-    def __iter__(self) -> Iterator[Any]:
-        watch = self._watch
-        self._passes += 1
-        if self._passes > 1:
-            watch.slipped = "the loop goes over its batches more than once"
-        if watch.slipped is not None:
-            yield from self._dataset
-            return
-        for number, batch in enumerate(self._dataset):
-            watch.begin(number)
-            try:
-                yield batch
-            finally:  # a loop may also break off
-                watch.check_batch(number)
-                watch.end()
-        watch.expects_no_training()

@@ -166,6 +166,16 @@ def export(
     return path
 
 
+def trained_model(directory: RunDirectory, experiment: Experiment, resolver: Resolver) -> keras.Model:
+    """The trained model of a run, from its file or rebuilt with its weights.
+
+    Raises:
+        UsageError: It is kept nowhere, or cannot be made again.
+        PluginError: A plugin that was asked for fails.
+    """
+    return _model(directory, experiment, resolver)[0]
+
+
 def _model(
     directory: RunDirectory, experiment: Experiment, resolver: Resolver, *, compile: bool = False
 ) -> tuple[keras.Model, bool]:

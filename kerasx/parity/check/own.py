@@ -38,7 +38,7 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
         PluginError: A plugin that was asked for fails.
     """
     own = Experiment(model=subject.own).model
-    with isolated(experiment.seed):
+    with isolated(experiment.seed, afresh=True):
         resolver = Named(subject.name, experiment).resolver(registry)
         named_data = "dataset" in experiment.model_fields_set
         dataset = load_dataset(experiment.dataset, resolver) if named_data else None

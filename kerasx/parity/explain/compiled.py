@@ -28,7 +28,8 @@ def with_compilation(found: Explanation, a: Named, b: Named, registry: Registry,
     traced = a.trace is not None or b.trace is not None
     if found.verdict == "diverged" or traced or a.experiment.jit == b.experiment.jit:
         return found
-    deciding = [each for each in Lockstep((a, b), registry, told).pair(0, 1) if each.beyond and each.decides]
+    parts = Lockstep((a, b), registry, told).pair(0, 1) or []
+    deciding = [each for each in parts if each.beyond and each.decides]
     if not deciding:
         return found
     first = deciding[0]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasx.parity.explain.search import Deviations, Search
-from kerasx.parity.judge import compared
 from kerasx.parity.records import Record, StepTrace
 from kerasx.parity.reference.deviation import At
 from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.step import TERMS, composed
+from kerasx.parity.values import compared
 
 
 @dataclass(frozen=True)

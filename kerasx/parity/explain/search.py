@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.parity.explain.target import Target
-from kerasx.parity.judge import Difference, differences
+from kerasx.parity.judge import Difference, differences, step_differences
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
 from kerasx.parity.reference.deviation import Deviation
@@ -173,7 +173,7 @@ class Search:
             isinstance(each, OtherLabels | LabelsOfLoss) and each.scope in (step.kind, "both")
             for each in deviations
         )
-        found = differences(Trace("", [step]), Trace("", [theirs]), self.target.noise)
+        found = step_differences(step, theirs, self.target.noise)
         return [
             each
             for each in found

@@ -283,7 +283,7 @@ def bench_of(side: Named, registry: Registry, *, whole: int = WHOLE) -> Iterator
         if task.validation is not None:
             task.validation, numbers["evaluation"] = sample(task.validation, STEPS, 1, whole=whole)
 
-    with isolated(experiment.seed, experiment.precision):
+    with isolated(experiment.seed, experiment.precision, afresh=True):
         assembly = assemble(experiment, side.resolver(registry), adjust=adjust, measures=side.measures)
         try:
             with as_it_was(assembly), without_own_metrics(assembly.task.model):
