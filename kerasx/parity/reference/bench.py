@@ -15,7 +15,7 @@ from kerasx.assembly.isolation import isolated
 from kerasx.data.arrays import Arrays
 from kerasx.data.sample import sample
 from kerasx.errors import UsageError, one_line
-from kerasx.parity.first_steps import EPOCHS, STEPS, WHOLE, Steps, as_it_was, end_trace
+from kerasx.parity.first_steps import EPOCHS, STEPS, WHOLE, Steps, as_it_was, end_trace, own_callbacks
 from kerasx.parity.own_metrics import without_own_metrics
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import StepTrace, Trace
@@ -174,7 +174,6 @@ class Bench:
             batches["evaluation"] = self._assembly.task.validation
         watch = _Watch(trace, recorder, batches, self._numbers, state_for)
         watch.ended = ended
-        callbacks = Callbacks([watch], model=model, add_history=False, add_progbar=False)
         is_told = like is None or any(step.kind == "evaluation" for step in like.trace.steps)
 
         def aside(compute: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,6 +198,8 @@ class Bench:
             stack.callback(lambda: [undo() for undo in reversed(memory.get("undo", []))])
             with contextlib.suppress(_Enough):
                 plan = replace(self.planned(deviations), tells=is_told)
+                users = stack.enter_context(own_callbacks(self._assembly))
+                callbacks = Callbacks([*users, watch], model=model, epochs=self._assembly.task.epochs)
                 run(model, plan, deviations, callbacks, memory)
                 trace.steps += end_trace(recorder.read(), len(self.plan.epochs) - 1, "epoch").steps
         return trace, memory

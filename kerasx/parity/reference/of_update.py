@@ -64,15 +64,21 @@ class LearningRates(Deviation):
     rates: tuple[float, ...]
 
     def begins(self, at: At) -> None:
-        """Step with an optimizer whose rate can be set."""
+        """Step with an optimizer whose rate can be set, in the place of one that has a schedule."""
         inner = inner_of(at.model.optimizer)
-        rates = at.memory[self] = _Rates()
-        step_with(type(inner).from_config({**inner.get_config(), "learning_rate": rates}), at)
+        config = inner.get_config()
+        if isinstance(config["learning_rate"], dict):
+            rates = at.memory[self] = _Rates()
+            step_with(type(inner).from_config({**config, "learning_rate": rates}), at)
 
     def before(self, at: At) -> None:
         """Set the rate of the step."""
         count = at.memory["rates"] = at.memory.get("rates", -1) + 1
-        at.memory[self].rate = self.rates[min(count, len(self.rates) - 1)]
+        rate = self.rates[min(count, len(self.rates) - 1)]
+        if self in at.memory:
+            at.memory[self].rate = rate
+        else:
+            inner_of(at.model.optimizer).learning_rate = rate
 
 
 class Bypassed(Deviation):

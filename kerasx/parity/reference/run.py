@@ -54,6 +54,8 @@ def run(
     for each in deviations:
         each.begins(at)
     index = -1
+    model.stop_training = False
+    callbacks.on_train_begin()
     for epoch, batches in enumerate(plan.epochs):
         at = At(model, "training", epoch, index, memory=memory)
         _reset(model, here, at)
@@ -66,6 +68,8 @@ def run(
                 at = At(model, "training", epoch, index, batch, memory)
                 logs = train_step([each for each in here if each.applies(at)], at)
             callbacks.on_train_batch_end(number, logs)
+            if model.stop_training:
+                break
         epoch_logs = dict(reported_logs(model, logs))
         for each in here:
             epoch_logs = each.epoch_logs(epoch_logs, at)
@@ -77,6 +81,8 @@ def run(
             epoch_logs.update({f"val_{name}": value for name, value in reported.items()})
         callbacks.on_epoch_end(epoch, {name: plain_value(value) for name, value in epoch_logs.items()})
         index += 1  # what an epoch reports has a place of its own
+        if model.stop_training:
+            break
     if model.optimizer is not None and all(each.finalizes(at) for each in deviations):
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
