@@ -40,7 +40,8 @@ def forward(search: Search, here: Outcome) -> Iterator[Sequence[Deviations]]:
             for each in _seeds(here, search)
             if isinstance(each, OtherSeeds)
         ]
-    flags = [TrainingFlag(scope=scope, training=flag) for flag in (False, True)]
+    since = 0 if here.first is None else here.first.epoch
+    flags = [TrainingFlag(scope=scope, training=flag, since=since) for flag in (False, True)]
     yield [(*before, each) for each in flags]
     if resting := _resting(search, here.step, theirs):
         yield [(*before, TrainingFlag(scope=scope, training=False, layers=resting))]

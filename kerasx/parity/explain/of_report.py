@@ -96,7 +96,11 @@ def _resets(differing: set[str], scope: Scope) -> list[Deviation]:
     """Metrics that begin anew in each step, or not when an epoch does."""
     alike = tuple(sorted(differing))
     found: list[Deviation] = [ResetEachStep(scope=scope), ResetEachStep(scope=scope, metrics=alike)]
-    return [*found, NotReset(scope=scope), NotReset(scope=scope, metrics=alike)]
+    aparts = (False, True) if scope == "training" else (False,)
+    return [
+        *found,
+        *(NotReset(scope=scope, metrics=names, apart=apart) for apart in aparts for names in ((), alike)),
+    ]
 
 
 def _within(scope: Scope, steps: Sequence[int] = range(1, 5)) -> list[Deviation]:

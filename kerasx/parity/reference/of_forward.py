@@ -18,6 +18,7 @@ class TrainingFlag(Deviation):
 
     Attributes:
         training: The flag.
+        since: The epoch from which on it is that.
         layers: The names of layers that alone are called with it; empty for the model.
     """
 
@@ -25,11 +26,12 @@ class TrainingFlag(Deviation):
     stage: ClassVar[str] = "forward"
     kind: Literal["training-flag"] = "training-flag"
     training: bool
+    since: int = 0
     layers: tuple[str, ...] = ()
 
     def flag(self, training: bool | None, at: At) -> bool | None:
         """Its own flag."""
-        return training if self.layers else self.training
+        return training if self.layers or at.epoch < self.since else self.training
 
     def begins(self, at: At) -> None:
         """Have the layers take it, whatever they are called with."""

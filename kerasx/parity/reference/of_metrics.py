@@ -147,14 +147,25 @@ class NotReset(OfReport):
 
     Attributes:
         metrics: The names of those; empty for all.
+        apart: Whether they go on from where training left them, as meters do that no evaluation uses.
     """
 
     cause: ClassVar[str] = "metric-not-reset"
     kind: Literal["not-reset"] = "not-reset"
     metrics: tuple[str, ...] = ()
+    apart: bool = False
+
+    def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
+        """Remember what training leaves in them."""
+        if self.apart and at.kind == "training":
+            at.memory[self] = [keras.ops.convert_to_numpy(each) for each in at.model.metrics_variables]
+        return logs
 
     def resets(self, metric: Any, at: At) -> bool:
         """Not these; where metrics are kept together, the others are reset one by one."""
+        if metric is None:
+            for variable, value in zip(at.model.metrics_variables, at.memory.get(self, ()), strict=False):
+                variable.assign(value)
         if metric is None or not self.metrics:
             return False
         parts = getattr(metric, "metrics", None)
