@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kerasx.parity.explain.criteria import criteria
-from kerasx.parity.explain.samples import Sample, applied, samples_of
+from kerasx.parity.explain.samples import Sample, applied, samples_of, with_noise
 from kerasx.parity.explain.scales import scales
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import number, text
@@ -49,12 +49,16 @@ def _ranked(
         changed = [applied(each, structure) for each in samples]
         if any(each is None for each in changed):
             continue
-        for more, fitted in scales(samples, changed, scope):  # type: ignore[arg-type]
+        noisy = [with_noise(each, structure) for each in samples]
+        for more, fitted in scales(noisy, changed, scope):  # type: ignore[arg-type]
             found.append((complexity + more, (*structure, *fitted)))
         if not structure and found:
             break
     for least in sorted({complexity for complexity, _ in found}):
         yield [(*before, *each) for complexity, each in found if complexity == least]
+
+
+_SUMMED: tuple[Literal["none", "outputs", "all"], ...] = ("none", "outputs", "all")
 
 
 def _dtypes(search: Search, kind: str) -> list[tuple[str, str]]:
@@ -97,7 +101,7 @@ def _structures(
         singles.append(NoSampleWeight(scope=scope))
     singles += [
         LossDtype(scope=scope, dtype=dtype, whole=whole, summed=summed)
-        for (dtype, whole), summed in itertools.product(dtypes, (False, True))
+        for (dtype, whole), summed in itertools.product(dtypes, _SUMMED)
     ]
     pairs = [
         pair

@@ -92,7 +92,7 @@ def _affects(search: Search, whole: Outcome, rest: Deviations, affects: str) -> 
 def _evidence(search: Search, plain: Outcome, whole: Outcome) -> tuple[Evidence, ...]:
     """Stage by stage what differs, and what is left of it once the causes are in the reference."""
     before = differences(plain.trace, search.target.steps.trace, search.target.noise)
-    after = differences(whole.trace, search.target.steps.trace, search.target.noise)
+    after = differences(whole.trace, search.target.steps.trace, search.noise(whole.deviations))
     beyond = [each for each in before if each.beyond]
     if not beyond:
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from kerasx.parity.reference.deviation import At
 from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.step import TERMS, composed
 from kerasx.parity.values import compared
+
+_DISTURBANCES = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,17 @@ def applied(sample: Sample, structure: Deviations) -> float | None:
         return float(sum(term.value() for term in terms))
     except Exception:  # whatever Keras raises on labels and outputs that a loss is not for
         return None
+
+
+def with_noise(sample: Sample, structure: Deviations) -> Sample:
+    """A sample with the noise of what deviations compute in a narrower dtype."""
+    disturbed = [tuple(each.disturbed(seed) for each in structure) for seed in range(1, _DISTURBANCES + 1)]
+    if disturbed[0] == structure:
+        return sample
+    own = applied(sample, structure)
+    values = [applied(sample, each) for each in disturbed]
+    moved = [abs(each - own) for each in values if each is not None and own is not None]
+    return replace(sample, noise=max([sample.noise, *filter(math.isfinite, moved)]))
 
 
 def is_same(predicted: float, sample: Sample) -> bool:

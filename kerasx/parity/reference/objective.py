@@ -9,6 +9,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+Prepare = Callable[[Any, Any], tuple[Any, Any]]
 Normalization = Literal["keras", "count", "weights"]
 
 
@@ -42,7 +43,7 @@ class Term:
     normalization: Normalization = "keras"
     factor: float = 1.0
     dtype: str | None = None
-    prepare: Callable[[Any, Any], tuple[Any, Any]] | None = None
+    prepare: Prepare | None = None
     values: Callable[[Any, Any], Any] | None = None
 
     def row_values(self) -> Any:

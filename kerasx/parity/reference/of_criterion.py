@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 from keras import ops
 from pydantic import Field
 
-from kerasx.parity.reference.deviation import At
-from kerasx.parity.reference.objective import Term, criterion_of
+from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.objective import Prepare, Term, criterion_of
 from kerasx.parity.reference.of_data import Encoding, encoded
 from kerasx.parity.reference.of_loss import OfTerms
 
@@ -86,15 +88,22 @@ class LossDtype(OfTerms):
 
     Attributes:
         dtype: Which.
-        summed: Whether all values are summed before they are divided, which overflows sooner.
+        summed: Whether values are summed before they are divided, which overflows sooner: those of the
+            outputs of each row, or all.
         whole: That of the sum of all terms, which may be cast again.
+        disturbance: Of the directions in which outputs are moved by one unit in their last place; 0 for none.
     """
 
     cause: ClassVar[str] = "loss-dtype"
     kind: Literal["loss-dtype"] = "loss-dtype"
     dtype: str
-    summed: bool = False
+    summed: Literal["none", "outputs", "all"] = "none"
     whole: str = "float32"
+    disturbance: int = 0
+
+    def disturbed(self, seed: int) -> Deviation:
+        """With outputs moved in the last place that the dtype has: another formula rounds as far."""
+        return self.model_copy(update={"disturbance": seed})
 
     def loss(self, loss: Any, at: At) -> Any:
         """The whole, in its dtype."""
@@ -102,15 +111,26 @@ class LossDtype(OfTerms):
 
     def changed(self, term: Term, at: At) -> Term:
         """In its dtype."""
-        if not self.summed:
+        if self.disturbance:
+            term = replace(term, prepare=functools.partial(self._moved, term.prepare))
+        if self.summed == "none":
             return replace(term, dtype=self.dtype)
         outputs = term.y_pred.shape[-1]
 
         def values(y_true: Any, y_pred: Any) -> Any:
             # Means over outputs become sums, in the dtype; the sum over rows follows.
-            return (term.values or term.criterion.call)(y_true, y_pred) * ops.cast(outputs, self.dtype)
+            sums = (term.values or term.criterion.call)(y_true, y_pred) * ops.cast(outputs, self.dtype)
+            return sums if self.summed == "all" else sums / ops.cast(outputs, self.dtype)
 
-        return replace(term, dtype=self.dtype, values=values, factor=term.factor / outputs)
+        factor = term.factor / outputs if self.summed == "all" else term.factor
+        return replace(term, dtype=self.dtype, values=values, factor=factor)
+
+    def _moved(self, prepare: Prepare | None, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        values = ops.convert_to_numpy(y_pred)
+        rng = np.random.default_rng([self.disturbance, values.size])
+        towards = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf).astype(values.dtype)
+        moved = y_pred + ops.convert_to_tensor(np.nextafter(values, towards) - values, dtype=self.dtype)
+        return (y_true, moved) if prepare is None else prepare(y_true, moved)
 
 
 class OtherCriterion(OfTerms):
