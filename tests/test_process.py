@@ -170,6 +170,42 @@ def test_signals_end_training_and_the_run_says_so(folder: Path, number: int, cod
     assert "Traceback" not in err
     (summary,) = folder.glob("runs/*/summary.json")
     assert json.loads(summary.read_text())["status"] == "interrupted"
+    assert f"To go on: kerasx train --resume {summary.parent.relative_to(folder)}" in err
+    assert list(summary.parent.glob("checkpoints/*.safetensors"))
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+import keras
+
+
+class Slow(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        Path("slow").touch()
+        time.sleep(60)
+"""
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step(folder: Path) -> None:
+    """The first one waits for a callback that sleeps for a minute; the second ends at once."""
+    (folder / "slow.py").write_text(SLOW)
+    options = ("--execution", "eager", "--callback", "slow.py:Slow")
+    process = start((*TRAIN, *options), folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (folder / "slow").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 20
+    assert "once more ends at once" in err
+    assert "Traceback" not in err
 
 
 def test_a_terminal_gets_a_live_display(folder: Path) -> None:

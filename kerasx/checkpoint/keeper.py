@@ -70,10 +70,9 @@ class CheckpointKeeper:
         self.is_training = False
 
     @property
-    def seconds(self) -> float:
-        """Of training, those before a run was gone on with among them."""
-        before = 0.0 if self._before is None else float(self._before.state["seconds"])
-        return before + time.monotonic() - self._begun
+    def seconds_before(self) -> float:
+        """Of training, before the run was gone on with."""
+        return 0.0 if self._before is None else float(self._before.state["seconds"])
 
     def train_begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
         """Bring back what the checkpoint has."""
@@ -196,7 +195,7 @@ class CheckpointKeeper:
             "begun": position.begun,
             "logs": packed(logs, "logs", arrays),
             "stopped": bool(model.stop_training),
-            "seconds": self.seconds,
+            "seconds": self.seconds_before + time.monotonic() - self._begun,
             "variables": read_variables(model, self._own, arrays),
             "random": random_state(arrays),
             "callbacks": [

@@ -21,7 +21,8 @@ class Run:
         evaluation: Results on the validation rows with the final weights; empty without such rows.
         execution: `eager`, `graph` or `fused`.
         jit: Whether XLA compiled the step.
-        seconds: Wall time of training with its validations, compilation included.
+        seconds: Wall time of training with its validations, compilation included; also that before the run
+            was gone on with.
         compile_seconds: What of it was spent on tracing and compiling before the first step; 0 where the
             first step compiles.
         steps: Training steps taken.

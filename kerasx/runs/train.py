@@ -195,7 +195,7 @@ def _train(
         raise NonFiniteError(f"Training became non-finite {said}.{ADVICE}") from error
     finally:
         keeper.close()
-    seconds = assembly.compile_seconds + time.perf_counter() - started
+    seconds = assembly.compile_seconds + time.perf_counter() - started + keeper.seconds_before
     if task.batches.steps is None and counter.taken == 0:
         raise UsageError("The pipeline handed out no batch: nothing was trained.")
     evaluation = {} if task.validation is None else assembly.chosen.strategy.evaluate(task, task.validation)
