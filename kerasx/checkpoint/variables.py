@@ -117,15 +117,18 @@ def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
         "metrics": list(model.metrics_variables),
         "own": own.of_nobody(model),
     }
+    strategy = model.distribute_strategy
     return [
-        (f"{group}.{place}", variable)
+        (f"{group}.{place}" + (f".{replica}" if replica else ""), part)
         for group, variables in groups.items()
         for place, variable in enumerate(variables)
+        # What each replica has of it: metrics and moving statistics are not the same on all.
+        for replica, part in enumerate(strategy.experimental_local_results(_stored(variable)))
     ]
 
 
-def _value(variable: Any) -> np.ndarray[Any, Any]:
-    return np.array(keras.ops.convert_to_numpy(variable))
+def _value(variable: tf.Variable) -> np.ndarray[Any, Any]:
+    return np.array(variable.numpy())
 
 
 def _stored(variable: Any) -> Any:

@@ -55,11 +55,11 @@ def train(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Run:
     """Train an experiment in a new run directory, or go on with a run; see `Engine.train`."""
-    tf.random.get_global_generator()  # there before anything is noted
     own = OwnVariables()
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated(experiment.seed, experiment.precision))
-        if (experiment.devices or 1) == 1:
+        if (experiment.devices or 1) == 1:  # several have to be asked for before TensorFlow starts
+            tf.random.get_global_generator()  # there before anything is noted
             stack.enter_context(own.noted())
         references = References(None if resumed is None else resumed.directory.working_directory)
         assembled = experiment
