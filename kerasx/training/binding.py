@@ -112,6 +112,10 @@ class SingleStep(BoundStep):
 
         self._function: Any = single_step
         if is_distributed(model):
+            # As `fit` does: made within a replica's step, slots would be in a graph of it alone.
+            with model.distribute_strategy.scope():
+                if model.optimizer is not None and not model.optimizer.built:
+                    model.optimizer.build(model.trainable_variables)
             # What a replica gets is no tensor, and has no signature to trace with.
             self._function = on_each_replica(model, single_step)
             if not execution.eager:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import sys, kerasx
 from pathlib import Path
@@ -13,17 +15,21 @@ sys.path.insert(0, sys.argv[1])
 from resuming import STEPS, experiment, interrupted, outcome, resumed
 
 engine = kerasx.Engine(runs=sys.argv[2])
-values = {"strategy": "compiled-fit", "execution": "graph", "jit": False, "devices": 2}
+values = {"strategy": sys.argv[3], "execution": "graph", "jit": False, "devices": 2}
 whole = outcome(engine.train(experiment(**values)))
 directory = interrupted(engine, STEPS + 4, **values)
 assert outcome(resumed(engine, directory, **values)) == whole
 """
 
 
-def test_what_each_device_has_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["compiled-fit", "gradient-tape"])
+def test_what_each_device_has_is_kept(tmp_path: Path, strategy: str) -> None:
     """Metrics and moving statistics, which are not the same on all."""
     tests = str(Path(__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", CODE, tests, str(tmp_path)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", CODE, tests, str(tmp_path), strategy],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
