@@ -305,13 +305,26 @@ def test_what_ends_a_run_is_recorded(
 
 
 def test_a_loss_that_is_not_finite_is_an_error(engine: kerasx.Engine) -> None:
-    """The run says non-finite, and its numbers are valid JSON."""
-    with pytest.raises(kerasx.NonFiniteError, match="loss"):
+    """The run says non-finite, before the epoch has come to its end."""
+    with pytest.raises(kerasx.NonFiniteError, match=r"in step 2 of epoch 1, .*loss"):
         engine.train(**FIELDS, learning_rate=1e30)
     (directory,) = directories(engine)
     assert json.loads((directory / "summary.json").read_text())["status"] == "non-finite"
+    assert not (directory / "metrics.jsonl").exists()
+
+
+def test_an_evaluation_that_is_not_finite_is_an_error(engine: kerasx.Engine) -> None:
+    """The run's numbers are valid JSON."""
+
+    def reported(model: keras.Model, data: Any) -> Any:
+        model.metrics[0].update_state(float("inf"))
+        return kerasx.test_step(model, data)
+
+    with pytest.raises(kerasx.NonFiniteError, match="`val_loss` is inf after epoch 1"):
+        engine.train(**FIELDS, strategy={"name": "custom-step", "test_step": reported})
+    (directory,) = directories(engine)
     row = json.loads((directory / "metrics.jsonl").read_text().splitlines()[0])
-    assert row["loss"] is None
+    assert row["val_loss"] is None
 
 
 def test_a_dry_run_trains_one_batch_and_keeps_nothing(engine: kerasx.Engine) -> None:

@@ -37,7 +37,7 @@ def write_checkpoint(path: Path, arrays: Arrays, state: Mapping[str, Any]) -> No
     Raises:
         OSError: It cannot be written.
     """
-    others = {name: (array.dtype.name, list(array.shape)) for name, array in arrays.items() if _other(array)}
+    others = {name: (_dtype(array), list(array.shape)) for name, array in arrays.items() if _other(array)}
     plain = {name: _as_bytes(array) if name in others else array for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, "dtypes": others, **state}, sort_keys=True)
     metadata = {_STATE: text, _DIGEST: _digest(text, plain)}
@@ -79,6 +79,11 @@ def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _other(array: np.ndarray[Any, Any]) -> bool:
     return array.dtype.str.lstrip("<>|=") not in _KNOWN
+
+
+def _dtype(array: np.ndarray[Any, Any]) -> str:
+    """Its name, and of text its length too."""
+    return array.dtype.str if array.dtype.kind in "SU" else array.dtype.name
 
 
 def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

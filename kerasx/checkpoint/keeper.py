@@ -61,7 +61,6 @@ class CheckpointKeeper:
         self._remembering = list(remembering)
         self._before = before
         self._stop = stop
-        self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self._begun = self._kept = time.monotonic()
         self._spent = 0.0
@@ -179,7 +178,9 @@ class CheckpointKeeper:
         self.close()  # one at a time
         arrays, state = self.state()
         position = self.position
-        self._writing = self._writer.submit(keep, self._folder, position.epoch, position.step, arrays, state)
+        writer = ThreadPoolExecutor(1)
+        self._writing = writer.submit(keep, self._folder, position.epoch, position.step, arrays, state)
+        writer.shutdown(wait=False)  # its thread ends with what it writes
         self._first = None
         self._kept = time.monotonic()
         self._spent += self._kept - started
@@ -188,7 +189,7 @@ class CheckpointKeeper:
         """All of the state as it is now: a copy."""
         model, position = self._task.model, self.position
         arrays: Arrays = {}
-        logs = {name: keras.ops.convert_to_numpy(value) for name, value in position.logs.items()}
+        logs = {name: _as_array(value) for name, value in position.logs.items()}
         state = {
             "epoch": position.epoch,
             "step": position.step,
@@ -221,3 +222,9 @@ class CheckpointKeeper:
         for callback, state in zip(self._remembering, states, strict=True):
             if isinstance(callback, kind):
                 set_callback_state(callback, state, checkpoint.arrays)
+
+
+def _as_array(value: Any) -> Any:
+    """What a step returned, text too, as NumPy has it."""
+    array = keras.ops.convert_to_numpy(value)
+    return array.astype("S") if array.dtype.hasobject else array
