@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,19 +19,7 @@ start_tensorflow()
 
 import checked  # noqa: E402
 import keras  # noqa: E402
-
-MINE = f"{Path(checked.__file__)}:"
-
-
-def check(name: str, *scenarios: str, **options: Any) -> kerasx.Check:
-    if "loss" not in options and name in ("GuideModel", "Keras2", "sharpness_aware", "mixed_precision"):
-        # They leave it to the model: which it is need not be found out.
-        options["loss"] = {"name": "sparse_categorical_crossentropy", "from_logits": True}
-    return kerasx.Engine().check(MINE + name, scenarios=scenarios, **options)
-
-
-def verdicts(found: kerasx.Check) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {each.name: (each.verdict, each.causes) for each in found.scenarios}
+from checking import MINE, check  # noqa: E402
 
 
 def test_a_step_that_does_all_that_fit_does_passes() -> None:
@@ -41,46 +28,6 @@ def test_a_step_that_does_all_that_fit_does_passes() -> None:
     found = kerasx.Engine().check("custom-step", scenarios=names)
     assert found.passed
     assert [(each.name, each.verdict) for each in found.scenarios] == [(name, "identical") for name in names]
-
-
-@pytest.mark.parametrize("scenario", ["masks", "mixed-precision"])
-def test_a_cause_that_sleeps_in_the_plain_scenario_is_woken_by_another(scenario: str) -> None:
-    """The other scenarios are in tests/soak."""
-    plain, woken = check(scenario.replace("-", "_"), "plain", scenario).scenarios
-    assert plain.passed
-    assert not woken.passed
-    cause = checked.CAUSES[scenario]
-    assert woken.causes == (() if cause is None else (cause,))
-
-
-def test_the_guides_train_step_forgets_rows_and_the_scaled_loss() -> None:
-    found = check("GuideModel", "plain", "short-last-batch", "sample-weights", "mixed-precision")
-    assert verdicts(found) == {
-        "plain": ("identical", ()),
-        "short-last-batch": ("diverged", ("loss-report-unweighted",)),
-        "sample-weights": ("failed", ()),
-        "mixed-precision": ("diverged", ("loss-scale",)),
-    }
-    assert "too many values to unpack" in found.scenarios[2].said
-    assert "checked.py, line" in found.scenarios[2].said
-
-
-def test_metrics_of_a_models_own_are_no_difference_but_hide_those_of_keras() -> None:
-    """The mean of the loss that Keras keeps in evaluations is one of those."""
-    found = check("GuideOwnMetrics", "plain")
-    assert [each.name for each in found.idioms] == ["metrics"]
-    (plain,) = found.scenarios
-    assert plain.causes == ("loss-report-discarded",)
-    assert plain.explanation is not None
-    assert plain.explanation.affects == "report"
-    assert "in the evaluation" in plain.explanation.findings[0].sentence
-
-
-def test_a_loop_is_checked_with_the_loss_that_it_computes() -> None:
-    found = check("guide_loop", "plain", "several-outputs", "frozen-layers")
-    assert [each.verdict for each in found.scenarios] == ["diverged", "not applicable", "diverged"]
-    assert found.causes == ("loss-report-last-batch",)
-    assert any("computes its loss by itself" in note for note in found.notes)
 
 
 def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
@@ -101,20 +48,6 @@ def test_a_step_that_is_meant_to_differ_is_held_to_the_rest() -> None:
     assert (expected.passed, expected.scenarios[0].verdict) == (True, "expected")
     with pytest.raises(kerasx.UsageError, match=r"Did you mean `loss-scale`"):
         check("mixed_precision", "plain", expect=["loss-scales"])
-
-
-def test_a_model_is_checked_on_its_own_architecture() -> None:
-    found = check(
-        "OwnArchitecture", "plain", "masks", "clipping", dataset=MINE + "rows", loss="mean_squared_error"
-    )
-    assert verdicts(found) == {
-        "plain": ("diverged", ("training-flag",)),
-        "masks": ("not applicable", ()),
-        "clipping": ("diverged", ("training-flag",)),
-    }
-    assert check("built", "plain", "sample-weights").passed
-    with pytest.raises(kerasx.UsageError, match="--loss"):
-        check("OwnArchitecture", dataset=MINE + "rows")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Raises(keras.callbacks.Callback):
 def test_what_a_callback_raises_ends_the_run_with_its_reason(
     engine: kerasx.Engine, error: BaseException
 ) -> None:
-    values = {"strategy": "gradient-tape", "execution": "graph", "jit": False}
+    values: dict[str, Any] = {}
     whole = outcome(engine.train(experiment(**values)))
     before = {run.path for run in engine.list_runs()}
     callbacks = [each.value for each in experiment().callbacks]
@@ -181,7 +181,7 @@ def test_twenty_trainings_in_one_process_leave_no_memory_behind(engine: kerasx.E
     """
     sizes = []
     for number in range(20):
-        engine.train(experiment(callbacks=[], epochs=1, strategy="gradient-tape", jit=False, seed=number))
+        engine.train(experiment(callbacks=[], epochs=1, execution="fused", seed=number))
         sizes.append(_resident())
     assert sizes[-1] < 1.1 * sizes[2], sizes
 

@@ -83,7 +83,7 @@ def _other(array: np.ndarray[Any, Any]) -> bool:
 
 def _dtype(array: np.ndarray[Any, Any]) -> str:
     """Its name, and of text its length too."""
-    return array.dtype.str if array.dtype.kind in "SU" else array.dtype.name
+    return str(array.dtype.str if array.dtype.kind in "SU" else array.dtype.name)
 
 
 def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
