@@ -39,17 +39,6 @@ def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
     assert "compute_loss" in found.idioms[0].instead
 
 
-def test_a_step_that_is_meant_to_differ_is_held_to_the_rest() -> None:
-    found = check("sharpness_aware", "plain", "dropout-and-batch-normalization")
-    assert found.scenarios[0].passed
-    # Statistics move with its second forward pass too, which it does not say.
-    assert not found.scenarios[1].passed
-    expected = check("mixed_precision", "mixed-precision", expect=["loss-scale"])
-    assert (expected.passed, expected.scenarios[0].verdict) == (True, "expected")
-    with pytest.raises(kerasx.UsageError, match=r"Did you mean `loss-scale`"):
-        check("mixed_precision", "plain", expect=["loss-scales"])
-
-
 @pytest.mark.parametrize(
     ("name", "said"),
     [

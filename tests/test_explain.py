@@ -20,9 +20,7 @@ from kerasx.parity.explain.replay import KINDS
 
 # A sample of the deviations; all of them are in tests/soak.
 PLANTED = (
-    "extra-forward-metrics",
     "loss-batch-divisor",
-    "gradient-clip-global-norm",
     "unknown-max-norm",
 )
 

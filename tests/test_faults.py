@@ -172,20 +172,3 @@ def test_two_trainings_in_one_folder_at_a_time(engine: kerasx.Engine) -> None:
         each.join()
     assert [outcome(run) for run in found] == [whole, whole]
     assert len({run.directory for run in found}) == 2
-
-
-def test_twenty_trainings_in_one_process_leave_no_memory_behind(engine: kerasx.Engine) -> None:
-    """Resident memory after the 20th within a tenth of that after the 3rd.
-
-    Without jit: what XLA has compiled TensorFlow keeps as long as the process lives.
-    """
-    sizes = []
-    for number in range(20):
-        engine.train(experiment(callbacks=[], epochs=1, execution="fused", seed=number))
-        sizes.append(_resident())
-    assert sizes[-1] < 1.1 * sizes[2], sizes
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -45,9 +45,8 @@ def test_a_run_goes_on_at_the_very_step(
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_low_precision_goes_on_with_its_loss_scale(engine: kerasx.Engine, precision: str) -> None:
-    values = {"precision": precision}
+def test_low_precision_goes_on_with_its_loss_scale(engine: kerasx.Engine) -> None:
+    values = {"precision": "mixed_float16"}
     whole = outcome(engine.train(experiment(**values)))
     directory = interrupted(engine, STEPS + 4, **values)
     assert outcome(resumed(engine, directory, **values)) == whole
@@ -84,7 +83,7 @@ def epoch(model, batches):
 """
 
 
-@pytest.mark.parametrize("execution", ["eager", "graph", "fused"])
+@pytest.mark.parametrize("execution", ["eager", "fused"])
 def test_state_of_nobody_is_kept(engine: kerasx.Engine, tmp_path: Path, execution: str) -> None:
     """An optimizer, a metric and generators of a module, and Keras's own generator."""
     (tmp_path / "own.py").write_text(OWN)
@@ -144,7 +143,7 @@ def test_early_stopping_is_finished_too(engine: kerasx.Engine) -> None:
         engine.train(experiment(callbacks=stops, epochs=9), resume=run)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut"])
+@pytest.mark.parametrize("damage", ["cut"])
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_taken(engine: kerasx.Engine, damage: str) -> None:
     values: dict[str, Any] = {}
     whole = outcome(engine.train(experiment(**values)))

@@ -8,7 +8,7 @@ from rounding import VARIED, false_alarms
 
 @pytest.mark.parametrize(
     ("name", "seed", "way"),
-    [("normalized", 1, 0), ("dropping", 2, 1)],
+    [("normalized", 1, 0)],
 )
 def test_rounding_is_not_taken_for_a_difference(name: str, seed: int, way: int) -> None:
     assert false_alarms(name, seed, VARIED[way]) == []

@@ -85,3 +85,14 @@ def test_a_model_is_checked_on_its_own_architecture() -> None:
     assert check("built", "plain", "sample-weights").passed
     with pytest.raises(kerasx.UsageError, match="--loss"):
         check("OwnArchitecture", dataset=MINE + "rows")
+
+
+def test_a_step_that_is_meant_to_differ_is_held_to_the_rest() -> None:
+    found = check("sharpness_aware", "plain", "dropout-and-batch-normalization")
+    assert found.scenarios[0].passed
+    # Statistics move with its second forward pass too, which it does not say.
+    assert not found.scenarios[1].passed
+    expected = check("mixed_precision", "mixed-precision", expect=["loss-scale"])
+    assert (expected.passed, expected.scenarios[0].verdict) == (True, "expected")
+    with pytest.raises(kerasx.UsageError, match=r"Did you mean `loss-scale`"):
+        check("mixed_precision", "plain", expect=["loss-scales"])
