@@ -365,7 +365,7 @@ OPTIONS = st.dictionaries(
     TEXT.filter("name".__ne__), st.one_of(TEXT, st.integers(), st.floats(allow_nan=False)), max_size=2
 )
 COMPONENT = st.builds(kerasx.Component, name=NAME, options=OPTIONS)
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 def keyed(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
