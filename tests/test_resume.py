@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import itertools
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from resuming import EPOCHS, STEPS, experiment, interrupted, network, outcome, resumed, rows
 
 import kerasx
@@ -191,6 +193,37 @@ def test_files_of_keras_callbacks_are_added_to(engine: kerasx.Engine, tmp_path: 
     assert tables[0] == tables[1]
 
 
+class Remembers(keras.callbacks.Callback):
+    """Sets the learning rate by everything that a callback may hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: collections.deque[float] = collections.deque(maxlen=4)
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.stream = np.random.default_rng(3)
+        self.weight = tf.Variable(0.0)
+        self.kernels: list[Any] = []
+        self.turned = np.zeros((0, 0))
+        self.itself: dict[str, Any] = {}
+        self.itself["me"] = self.itself
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.last.append(logs["loss"])
+        self.counts[f"{epoch % 2}"] += 1
+        self.weight.assign_add(0.1)
+        self.kernels.append(tf.convert_to_tensor(self.model.layers[-1].kernel))
+        self.turned = self.model.get_weights()[0].T
+        mean = float(tf.reduce_mean(tf.abs(tf.stack(self.kernels)))) + float(np.abs(self.turned).mean())
+        factor = sum(self.last) + self.counts["0"] + self.stream.random() + float(self.weight) + mean
+        self.model.optimizer.learning_rate = 0.001 * factor
+
+
+def test_what_callbacks_hold_is_remembered(engine: kerasx.Engine) -> None:
+    whole = outcome(engine.train(experiment(callbacks=[Remembers()])))
+    directory = interrupted(engine, 2 * STEPS + 5, callbacks=[Remembers()])
+    assert outcome(resumed(engine, directory, callbacks=[Remembers()])) == whole
+
+
 def test_the_newest_few_are_kept_whatever_the_clock_says(engine: kerasx.Engine) -> None:
     import os
 
@@ -244,8 +277,6 @@ def test_a_run_that_is_being_trained_elsewhere_is_refused(engine: kerasx.Engine)
 
 
 def test_what_cannot_be_kept_is_said_when_the_run_starts(engine: kerasx.Engine) -> None:
-    import tensorflow as tf
-
     def noisy(model: keras.Model, data: Any) -> Any:
         x, y = data
         return kerasx.train_step(model, (x + tf.random.normal(tf.shape(x)), y))
@@ -264,8 +295,6 @@ def test_what_cannot_be_kept_is_said_when_the_run_starts(engine: kerasx.Engine) 
 @pytest.mark.parametrize("execution", ["graph", "fused"])
 def test_pipelines_are_gone_through_to_where_they_were(engine: kerasx.Engine, execution: str) -> None:
     """One that shuffles by a seed draws its orders in turn."""
-    import tensorflow as tf
-
     data = rows()
 
     def pipeline() -> Any:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import random
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from kerasx.checkpoint.packing import Arrays, NotPlainError, packed, unpacked
+from kerasx.errors import UsageError
 from kerasx.runs.files import write_text
 
 # What a callback is given anew in each training.
@@ -33,33 +39,53 @@ def callback_state(callback: keras.callbacks.Callback, name: str, arrays: Arrays
         arrays: Takes them.
     """
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
-        return {"own": packed(callback.get_state(), name, arrays)}
+        try:
+            return {"own": packed(callback.get_state(), name, arrays)}
+        except (NotPlainError, RecursionError) as error:
+            raise UsageError(
+                f"`get_state` of the callback {type(callback).__name__} has to return numbers, text, arrays,"
+                f" or lists, tuples and dictionaries of them, and not {error}."
+            ) from error
     attributes = {}
     for attribute, value in vars(callback).items():
-        if attribute in (*_GIVEN, *_OF_FILES):
-            continue
+        if attribute in (*_GIVEN, *_OF_FILES) or (isinstance(value, str) and os.sep in value):
+            continue  # a path may be another one by now
         comparison = next((key for key, each in _COMPARISONS.items() if each is value), None)
         try:
             attributes[attribute] = (
                 {_COMPARISON: comparison}
                 if comparison is not None
-                else packed(_as_array(value), f"{name}.{attribute}", arrays)
+                else packed(_plain(value), f"{name}.{attribute}", arrays)
             )
-        except NotPlainError:
+        except (NotPlainError, RecursionError):
             continue  # an object, which is made anew
     return {"attributes": attributes}
 
 
 def set_callback_state(callback: keras.callbacks.Callback, state: dict[str, Any], arrays: Arrays) -> None:
-    """Give a callback back what it remembered."""
+    """Give a callback back what it remembered, in place where it holds something that can be filled."""
     if "own" in state:
         callback.set_state(unpacked(state["own"], arrays))
         return
     for name, value in state["attributes"].items():
         if isinstance(value, dict) and _COMPARISON in value:
             setattr(callback, name, _COMPARISONS[value[_COMPARISON]])
+            continue
+        remembered, present = unpacked(value, arrays), getattr(callback, name, None)
+        if isinstance(present, keras.Variable | tf.Variable):
+            present.assign(remembered)
+        elif isinstance(present, np.random.Generator):
+            present.bit_generator.state = remembered
+        elif isinstance(present, random.Random):
+            present.setstate(remembered)
+        elif isinstance(present, dict | set) and remembered is not None:
+            present.clear()
+            present.update(remembered)
+        elif isinstance(present, list | deque) and remembered is not None:
+            present.clear()
+            present.extend(remembered)
         else:
-            setattr(callback, name, unpacked(value, arrays))
+            setattr(callback, name, remembered)
 
 
 def go_on_writing(callbacks: Sequence[keras.callbacks.Callback], epoch: int) -> None:
@@ -80,6 +106,16 @@ def _keep_epochs(path: Path, separator: str, epochs: int) -> None:
     write_text(path, text.getvalue())
 
 
-def _as_array(value: Any) -> Any:
-    """Tensors and scalars as NumPy has them."""
-    return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+def _plain(value: Any) -> Any:
+    """What is remembered of a value: numbers of tensors, what containers hold, states of random streams."""
+    if isinstance(value, keras.Variable | tf.Variable) or tf.is_tensor(value):
+        return keras.ops.convert_to_numpy(value)
+    if isinstance(value, np.random.Generator):
+        return dict(value.bit_generator.state)
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | deque | set):
+        return [_plain(each) for each in value]
+    return value

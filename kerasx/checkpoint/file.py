@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kerasx.checkpoint.packing import Arrays
+from kerasx.errors import UsageError
 from kerasx.runs.files import replace_file
 
 FORMAT = 1
@@ -56,20 +57,25 @@ def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The arrays and the state of a file.
 
     Raises:
-        DamagedError: It is cut short, changed, or of another format.
+        DamagedError: It is cut short or changed.
+        UsageError: It is of another format.
+        OSError: It cannot be read.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             plain = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(str(error)) from error
     text = metadata.get(_STATE, "")
     if metadata.get(_DIGEST) != _digest(text, plain):
         raise DamagedError("its digest is not that of what is in it")
     state: dict[str, Any] = json.loads(text)
     if state.get("format") != FORMAT:
-        raise DamagedError(f"it has the format {state.get('format')}, and this kerasx reads {FORMAT}")
+        raise UsageError(
+            f"`{path}` is a checkpoint of another kerasx: it has the format {state.get('format')}, and this"
+            f" one reads {FORMAT}."
+        )
     arrays = {
         name: _from_bytes(array, *state["dtypes"][name]) if name in state["dtypes"] else array
         for name, array in plain.items()

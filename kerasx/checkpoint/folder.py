@@ -9,6 +9,7 @@ from typing import Any
 
 from kerasx.checkpoint.file import DamagedError, read_checkpoint, write_checkpoint
 from kerasx.checkpoint.packing import Arrays
+from kerasx.errors import UsageError
 
 KEPT = 3
 
@@ -64,14 +65,20 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
             return Checkpoint(path, *read_checkpoint(path)), said
         except DamagedError as error:
             said.append(f"the checkpoint {path.name} is damaged ({error}): the one before it is taken")
+        except OSError as error:
+            raise UsageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+    if said:
+        raise UsageError(
+            f"All checkpoints in `{folder}` are damaged: take them away, and the run begins anew."
+        )
     return None, said
 
 
 def forget(folder: Path, after: Checkpoint | None) -> None:
-    """Remove what is newer than a checkpoint, and what a kill has left half written."""
+    """Set aside what is newer than a checkpoint, and remove what a kill has left half written."""
     for path in _files(folder):
         if after is None or path.name > after.path.name:
-            path.unlink(missing_ok=True)
+            path.rename(path.with_suffix(".damaged"))
     for path in folder.glob(".tmp-*"):
         path.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasx.checkpoint.callback_state import callback_state, set_callback_state
 from kerasx.checkpoint.folder import Checkpoint, keep, newest
@@ -177,6 +178,9 @@ class CheckpointKeeper:
         started = time.monotonic()
         self.close()  # one at a time
         arrays, state = self.state()
+        self._kept = time.monotonic()
+        if not all(np.isfinite(each).all() for name, each in arrays.items() if name.startswith("model.")):
+            return  # what is kept is to be gone on with; the training is about to be ended
         position = self.position
         writer = ThreadPoolExecutor(1)
         self._writing = writer.submit(keep, self._folder, position.epoch, position.step, arrays, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,25 +26,30 @@ def packed(value: Any, name: str, arrays: Arrays) -> Any:
     Raises:
         NotPlainError: It is, or holds, something else.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, np.generic) and not value.dtype.hasobject:
+    if isinstance(value, np.generic) and _is_plain(value.dtype):
         arrays[name] = np.asarray(value)
         return {_SCALAR: name}
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        arrays[name] = np.array(value)
+    if type(value) is np.ndarray and _is_plain(value.dtype):
+        # In the order and the byte order in which files have them.
+        arrays[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
         return {_ARRAY: name}
     if type(value) is list:
         return [packed(each, f"{name}.{place}", arrays) for place, each in enumerate(value)]
     if type(value) is tuple:
         return {_TUPLE: [packed(each, f"{name}.{place}", arrays) for place, each in enumerate(value)]}
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         pairs = [
             [packed(key, f"{name}.{place}k", arrays), packed(each, f"{name}.{place}", arrays)]
             for place, (key, each) in enumerate(value.items())
         ]
         return {_PAIRS: pairs}
     raise NotPlainError(type(value).__name__)
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    return not dtype.hasobject and dtype.names is None and dtype.kind not in "mM"
 
 
 def unpacked(value: Any, arrays: Arrays) -> Any:

@@ -59,8 +59,8 @@ def _step_at_fault(
     task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch
 ) -> tuple[int, int, Arrays] | None:
     """Epoch and step, counted from 0, and the variables before it."""
-    last = keeper.set_last()
-    if last is None:
+    last = None if task.loop is not None else keeper.set_last()
+    if last is None:  # a loop's steps are its own
         return None
     first_epoch, first_step = last
     bound = task.bind(task.train_step or train_step, task.batches)

@@ -30,12 +30,17 @@ class Resumption:
     notes: tuple[str, ...]
 
     @property
+    def was_ended(self) -> bool:
+        """Whether a callback has ended the training."""
+        state = None if self.checkpoint is None else self.checkpoint.state
+        return state is not None and state["stopped"] and not state["step"]
+
+    @property
     def first_epoch(self) -> int:
         """The epoch to begin with; that after the last where a callback has ended the training."""
         if self.checkpoint is None:
             return 0
-        is_stopped = self.checkpoint.state["stopped"] and not self.checkpoint.state["step"]
-        return self.experiment.epochs if is_stopped else int(self.checkpoint.state["epoch"])
+        return self.experiment.epochs if self.was_ended else int(self.checkpoint.state["epoch"])
 
 
 def with_asked(recorded: Experiment, experiment: Experiment | None, values: Mapping[str, Any]) -> Experiment:

@@ -190,7 +190,10 @@ def _train(
         with stop.listening():
             history = _history(assembly)
     except NonFiniteError as error:
-        if (said := diagnosis(task, keeper, watch, directory.path)) is None:
+        said = None
+        with contextlib.suppress(Exception):  # whatever steps raise that are taken again
+            said = diagnosis(task, keeper, watch, directory.path)
+        if said is None:
             raise
         raise NonFiniteError(f"Training became non-finite {said}.{ADVICE}") from error
     finally:
@@ -223,7 +226,8 @@ def _train(
             "status": "finished",
             **run.to_dict(),
             "compile_seconds": round(run.compile_seconds, 3),
-            "ended_by_callback": bool(task.model.stop_training),
+            "ended_by_callback": bool(task.model.stop_training)
+            or (resumed is not None and resumed.was_ended),
             "notes": list(run.notes),
         }
     )
