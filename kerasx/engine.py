@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from kerasx.experiment import Experiment
 from kerasx.registry import Registration, Registry
 from kerasx.runs.directory import RunDirectory, check_runs_folder, find_run, list_runs
 from kerasx.runs.lock import locked
-from kerasx.runs.resume import check_resumable, with_asked
+from kerasx.runs.resume import check_resumable, resumption, with_asked
 from kerasx.startup import start_tensorflow
 
 # Before TensorFlow is there: pydantic reads the docstrings of options by way of every module that is loaded.
@@ -82,42 +83,18 @@ class Engine:
             NonFiniteError: The loss became infinite or not a number.
             Interrupted: A signal asked training to end, which it did at a step boundary, its state kept.
         """
-        if resume is not None:
-            return self._resume(resume, experiment, values, reporter, command, checkpoint_seconds)
-        experiment = (experiment or Experiment()).with_values(**values)
-        check_runs_folder(self.runs)
-        _tell_of_code([experiment], _note_of(reporter))
-        ahead = Ahead(experiment.dataset, self.registry)
-        start_tensorflow()
-        from kerasx.runs.train import train
-
-        return train(
-            experiment,
-            self.registry,
-            self.runs,
-            reporter,
-            command,
-            ahead,
-            checkpoint_seconds=checkpoint_seconds,
-        )
-
-    def _resume(
-        self,
-        run: str | Path | Run,
-        experiment: Experiment | None,
-        values: dict[str, Any],
-        reporter: Reporter | None,
-        command: list[str] | None,
-        checkpoint_seconds: float,
-    ) -> Run:
-        directory = self.run_directory(run)
-        asked = with_asked(directory.experiment, experiment, values)
-        with locked(directory):
-            check_resumable(directory, asked)
+        directory = None if resume is None else self.run_directory(resume)
+        with contextlib.ExitStack() as stack:
+            if directory is None:
+                asked = (experiment or Experiment()).with_values(**values)
+                check_runs_folder(self.runs)
+            else:
+                asked = with_asked(directory.experiment, experiment, values)
+                stack.enter_context(locked(directory))
+                check_resumable(directory, asked)
             _tell_of_code([asked], _note_of(reporter))
             ahead = Ahead(asked.dataset, self.registry)
             start_tensorflow()
-            from kerasx.runs.resume import resumption
             from kerasx.runs.train import train
 
             return train(
@@ -127,7 +104,7 @@ class Engine:
                 reporter,
                 command,
                 ahead,
-                resumed=resumption(directory, asked),
+                resumed=None if directory is None else resumption(directory, asked),
                 checkpoint_seconds=checkpoint_seconds,
             )
 

@@ -5,10 +5,13 @@ Data and files have tables of their own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from kerasx import Engine
 
 # What a row's files are made of: their bytes, their text, or a function of the path.
 Content = bytes | str | Callable[[Path], None]
@@ -503,3 +506,14 @@ OPTIONS = (
         options=("show", "kerasx-mnits"),
     ),
 )
+
+
+def train_once(folder: Path) -> Path:
+    """The directory of a finished run, in a folder beside the user's file."""
+    (folder / "mine.py").write_text(MINE)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return folder / Engine().train(**BASE).directory
+    finally:
+        os.chdir(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 import tomli_w
 from bad_data import DATA, NOTED, OBJECTS, X, Y, changed
 from bad_files import FILES, MODELS, PLUGINS, REFERENCES, RUNS
-from bad_inputs import BASE, MINE, NAMES, OPTIONS, RANGES, TOML, Bad
+from bad_inputs import BASE, MINE, NAMES, OPTIONS, RANGES, TOML, Bad, train_once
 from typer.testing import CliRunner
 
 from kerasx import Engine, Experiment, PluginError, UsageError
@@ -30,14 +31,7 @@ ROWS = (*NAMES, *RANGES, *TOML, *OPTIONS, *DATA, *OBJECTS, *FILES, *REFERENCES, 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, in a folder of its own beside the user's file."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "mine.py").write_text(MINE)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        return folder / Engine().train(**BASE).directory
-    finally:
-        os.chdir(before)
+    return train_once(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
@@ -232,15 +226,34 @@ def test_predictions_of_what_is_not_finite_are_told_of(here: Path, trained: Path
     assert np.isfinite(np.delete(outputs, 7, axis=0)).all()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, who may write anywhere; anybody else stays who he is."""
+    if os.geteuid():
+        yield
+        return
+    nobody = 65534
+    os.setresgid(nobody, nobody, 0)
+    os.setresuid(nobody, nobody, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+
+
 def test_folders_without_permission(here: Path, trained: Path) -> None:
     """What cannot be written to is said before time is spent."""
+    import kerasx.runs.use  # noqa: F401 - while the modules can be read
+
     shutil.copytree(trained, here / "mine" / "trained")
-    (here / "runs").mkdir(mode=0o500)
-    with pytest.raises(UsageError, match=r"runs.*--runs"):
-        Engine().train(**BASE)
-    with pytest.raises(UsageError, match="can be written to"):
-        Engine(runs="mine").export("trained", "runs/own.keras")
+    (here / "runs").mkdir(mode=0o555)
+    here.chmod(0o755)
+    with as_nobody():
+        with pytest.raises(UsageError, match=r"runs.*--runs"):
+            Engine().train(**BASE)
+        with pytest.raises(UsageError, match="can be written to"):
+            Engine(runs="mine").export("trained", "runs/own.keras")
 
 
 def test_there_are_enough_rows() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparing import FIELDS, working_in
 
 import kerasx
 from kerasx.startup import start_tensorflow
@@ -151,24 +152,11 @@ def listed_doubled_assignments(model, batches):
         model.metrics[0].update_state(loss, sample_weight=tf.shape(x)[0])
     return model.get_metrics_result()
 '''
-FIELDS: dict[str, Any] = {
-    "model": "mine.py:build",
-    "dataset": "mine.py:data",
-    "loss": "mean_squared_error",
-    "metrics": [],
-    "optimizer": {"name": "sgd", "learning_rate": 0.01},
-    "execution": "eager",
-    "epochs": 1,
-    "batch_size": 16,
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("here")
-    (folder / "mine.py").write_text(MINE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with working_in(tmp_path_factory.mktemp("here"), MINE) as folder:
         yield folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import tomli_w
 from bad_files import CANARY, Canary, archive
-from bad_inputs import BASE, MINE
+from bad_inputs import BASE, MINE, train_once
 
 from kerasx import Engine, Experiment, UsageError
 from kerasx.cli.options import parse_settings
@@ -49,14 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "mine.py").write_text(MINE)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        return folder / Engine().train(**BASE).directory
-    finally:
-        os.chdir(before)
+    return train_once(tmp_path_factory.mktemp("trained"))
 
 
 def refused(ask: Callable[[], object]) -> str:

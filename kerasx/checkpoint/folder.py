@@ -58,7 +58,11 @@ def keep(folder: Path, epoch: int, step: int, arrays: Arrays, state: dict[str, A
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is whole, and what is to be said of those that are not."""
+    """The newest checkpoint that is whole, and what is to be said of those that are not.
+
+    Raises:
+        UsageError: There are some, and none is whole; or one cannot be read, or is of another format.
+    """
     said: list[str] = []
     for path in reversed(_files(folder)):
         try:

@@ -53,7 +53,7 @@ class OwnVariables:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
         if not self.is_complete:
             self._let_go()
-        known = {id(_stored(each)) for each in variables_of(model)}
+        known = {id(_stored(each)) for group in _groups(model).values() for each in group}
         alive = (each() for each in self._made)
         return [each for each in alive if each is not None and id(each) not in known]
 
@@ -63,17 +63,20 @@ class OwnVariables:
         self._made = [each for each in self._made if each() is not None]
 
 
-def variables_of(model: keras.Model) -> list[Any]:
+def _groups(model: keras.Model) -> dict[str, list[Any]]:
     """The model's variables, seeds among them, its optimizer's and its metrics'."""
-    optimizer = [] if model.optimizer is None else list(model.optimizer.variables)
-    return [*model.variables, *optimizer, *model.metrics_variables]
+    return {
+        "model": list(model.variables),
+        "optimizer": [] if model.optimizer is None else list(model.optimizer.variables),
+        "metrics": list(model.metrics_variables),
+    }
 
 
 def read_variables(model: keras.Model, own: OwnVariables, arrays: Arrays) -> list[str]:
     """Copy all values; returns their names in order."""
     named = _named(model, own)
     for name, variable in named:
-        arrays[name] = _value(variable)
+        arrays[name] = np.array(variable.numpy())
     return [name for name, _ in named]
 
 
@@ -111,12 +114,7 @@ def set_variables(model: keras.Model, own: OwnVariables, names: list[str], array
 
 def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
     """By their place, as two builds of a model may call a variable differently."""
-    groups = {
-        "model": list(model.variables),
-        "optimizer": [] if model.optimizer is None else list(model.optimizer.variables),
-        "metrics": list(model.metrics_variables),
-        "own": own.of_nobody(model),
-    }
+    groups = {**_groups(model), "own": own.of_nobody(model)}
     strategy = model.distribute_strategy
     return [
         (f"{group}.{place}" + (f".{replica}" if replica else ""), part)
@@ -125,10 +123,6 @@ def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
         # What each replica has of it: metrics and moving statistics are not the same on all.
         for replica, part in enumerate(strategy.experimental_local_results(_stored(variable)))
     ]
-
-
-def _value(variable: tf.Variable) -> np.ndarray[Any, Any]:
-    return np.array(variable.numpy())
 
 
 def _stored(variable: Any) -> Any:

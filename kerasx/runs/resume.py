@@ -87,10 +87,10 @@ def check_resumable(directory: RunDirectory, asked: Experiment) -> None:
 
 
 def resumption(directory: RunDirectory, asked: Experiment) -> Resumption:
-    """What there is to go on with; checkpoints that are not taken are removed.
+    """What there is to go on with; checkpoints that are damaged are set aside.
 
     Raises:
-        UsageError: A file of the run is damaged.
+        UsageError: All checkpoints are damaged, or one cannot be read.
     """
     checkpoint, said = newest(directory.path / CHECKPOINTS)
     forget(directory.path / CHECKPOINTS, checkpoint)

@@ -28,7 +28,6 @@ from kerasx.runs.begin import begin_again, check_same, not_kept, write_start
 from kerasx.runs.directory import CHECKPOINTS, LOG, RunDirectory, create_run
 from kerasx.runs.lock import locked
 from kerasx.runs.log import RunLog
-from kerasx.runs.non_finite import diagnosis
 from kerasx.runs.recorder import EpochRecorder, StepCounter
 from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
@@ -190,6 +189,9 @@ def _train(
         with stop.listening():
             history = _history(assembly)
     except NonFiniteError as error:
+        # Only now: it needs the seams that trainings are traced at.
+        from kerasx.runs.non_finite import diagnosis
+
         said = None
         with contextlib.suppress(Exception):  # whatever steps raise that are taken again
             said = diagnosis(task, keeper, watch, directory.path)
