@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +57,18 @@ def load(file: Path) -> Program:
         experiment(**values["PROGRAM"]),
         None if twin is None else experiment(**twin),
     )
+
+
+def explained_in_a_process(a: Experiment, b: Experiment, folder: Path) -> dict[str, Any]:
+    """What `kerasx explain --json` prints of two experiments."""
+    files = [folder / "a.toml", folder / "b.toml"]
+    for file, experiment in zip(files, (a, b), strict=True):
+        file.write_text(experiment.to_toml(), encoding="utf-8")
+    command = [sys.executable, "-m", "kerasx", "explain", *map(str, files), "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode in (0, 1), result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
 
 
 def _constants(file: Path) -> dict[str, Any]:

@@ -17,6 +17,9 @@ SLOT = "slot "
 _RESULTS = ("loss", "tape gradient of ")
 _LABELS, _LABELS_OF_LOSS = "batch y", "y of the loss"
 
+# What each batch returns by itself.
+RETURNED = "returned "
+
 # What differs where one side takes a step that the other does not.
 STEPS = "number of steps"
 

@@ -72,14 +72,25 @@ class Lockstep:
             return found
         if self._stages is not None and any(self._stages.steps[each].slipped is not None for each in (a, b)):
             return found  # without seams there is no telling one step from the next
+        executed = self.executed(a, b)
+        if executed is None:
+            # What their stages show holds, if they were traced.
+            return found if self._stages is not None and self.is_traceable else None
+        return executed or found
+
+    def executed(self, a: int, b: int) -> list[Difference] | None:
+        """The differences of two sides as they are executed, in their states before and after each step.
+
+        Returns:
+            In order; None where steps of a side cannot be seen.
+        """
         single = [replace(side, experiment=_one_step_a_call(side.experiment)) for side in self._sides]
         if self._states is None:
             self._told("taking the first steps as they are executed")
             self._states = self._taken(single, observes=False)
         executed = self._found(self._states, a, b)
         if executed is None:
-            # What their stages show holds, if they were traced.
-            return found if self._stages is not None and self.is_traceable else None
+            return None
         if self._stages is not None and any(self._stages.steps[each].brings_optimizer for each in (a, b)):
             # Whose slots are seen where stages are; the model's own tell nothing.
             executed = [each for each in executed if not each.quantity.startswith(SLOT)]
@@ -92,7 +103,7 @@ class Lockstep:
                 self._without_draws = self._taken(single, observes=False, draws=False)
             if not decides(self._found(self._without_draws, a, b) or ()):
                 return [_by_random_numbers(executed, a_has_jit=bool(self._sides[a].experiment.jit))]
-        return executed or found
+        return executed
 
     @functools.cached_property
     def is_traceable(self) -> bool:

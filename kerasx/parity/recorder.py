@@ -216,7 +216,8 @@ class StepRecorder:
         if logs is not None:
             prefix = "val_" if trace.kind == "evaluation" else ""
             write_logs(trace, "reported", reported_logs(self._model, logs), prefix)
-            write_logs(trace, "returned", logs, prefix)
+            # Batch callbacks see these; what is reported of them, as Keras does it, is written above.
+            write_logs(trace, "returned", logs, prefix, "tells")
         self._seen = Seen()
 
     def _write_data(self, trace: StepTrace, seen: Seen) -> None:

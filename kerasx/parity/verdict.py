@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, STEPS, Difference
+from kerasx.parity.judge import DIGEST, RANDOM_NUMBERS, RETURNED, STEPS, Difference
 from kerasx.parity.records import STAGES
 from kerasx.parity.result import Pair, Side
 from kerasx.plain import shown_apart
@@ -44,7 +44,8 @@ def judged(
             key=_nearness,
             default=None,
         )
-        return Pair(a.name, b.name, "equivalent", None, nearest, tuple(found), _agreement(nearest))
+        said = _agreement(nearest) + _by_batch(beyond)
+        return Pair(a.name, b.name, "equivalent", None, nearest, tuple(found), said)
     place = _place(deciding[0])
     # A quantity that differed in a step that agreed otherwise says nothing about the step that does not.
     harmless = {each.quantity for each in beyond[: beyond.index(deciding[0])] if _place(each) != place}
@@ -116,6 +117,21 @@ def _agreement(nearest: Difference | None) -> str:
         f" differs by {nearest.relative:.1e} of its largest value"
         f"{by_noise or f', and by {nearest.noise:.1e} by noise'}."
     )
+
+
+def _by_batch(beyond: Sequence[Difference]) -> str:
+    """What batches return otherwise, where nothing that is reported comes of it."""
+    names = dict.fromkeys(each.quantity.removeprefix(RETURNED) for each in beyond if _is_returned(each))
+    if not names:
+        return ""
+    return (
+        f" Batches return another {' and '.join(names)}, which callbacks see after each batch; what an epoch"
+        " reports agrees."
+    )
+
+
+def _is_returned(difference: Difference) -> bool:
+    return difference.quantity.startswith(RETURNED) and not difference.quantity.endswith(" names")
 
 
 def _said(

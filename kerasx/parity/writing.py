@@ -39,9 +39,11 @@ def write_initial(trace: StepTrace, state: FullState) -> None:
         trace.add("initial-state", f"initial {kind} {name}", value, "decides")
 
 
-def write_logs(trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix: str = "") -> None:
+def write_logs(
+    trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix: str = "", role: Role = "decides"
+) -> None:
     """Write down logs: their names, and each value by name."""
-    trace.add("report", f"{quantity} names", ", ".join(sorted(prefix + name for name in logs)), "decides")
+    trace.add("report", f"{quantity} names", ", ".join(sorted(prefix + name for name in logs)), role)
     for name, value in logs.items():
         plain = plain_value(value)
         if isinstance(plain, int | float | list):
@@ -49,7 +51,7 @@ def write_logs(trace: StepTrace, quantity: str, logs: Mapping[str, Any], prefix:
             is_wide = str(getattr(value, "dtype", "")).endswith("float64")
             # A plain number comes from a float32, unless it is known to be wider.
             rounded = 0.0 if is_wide or kept.dtype.kind != "f" else unit(kept.astype(np.float32))
-            trace.add("report", f"{quantity} {prefix}{name}", kept, "decides", rounded)
+            trace.add("report", f"{quantity} {prefix}{name}", kept, role, rounded)
 
 
 def add_structure(trace: StepTrace, stage: Any, quantity: str, value: Any, role: Role = "tells") -> None:

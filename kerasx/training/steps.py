@@ -27,12 +27,23 @@ def train_step(model: keras.Model, data: Any) -> Logs:
     Returns:
         The metrics' results so far in this epoch, by name.
     """
+    return train_step_on(model, data, lambda loss: loss)
+
+
+def train_step_on(model: keras.Model, data: Any, objective: Callable[[Any], Any]) -> Logs:
+    """`train_step`, with the gradient of something else than the loss, which is reported all the same.
+
+    Args:
+        model: As for `train_step`.
+        data: As for `train_step`.
+        objective: Makes of the loss, a scalar tensor, what the gradient is taken of.
+    """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with tf.GradientTape() as tape:
         y_pred = forward(model, x, training=True)
         loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
         track_loss(model, loss, x)
-        scaled_loss = model.optimizer.scale_loss(loss)
+        scaled_loss = model.optimizer.scale_loss(objective(loss))
     if model.trainable_variables:
         gradients = tape.gradient(scaled_loss, model.trainable_variables)
         model.optimizer.apply(gradients, model.trainable_variables)

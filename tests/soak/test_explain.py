@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from corpus import Program, programs
+from corpus import Program, explained_in_a_process, programs
 from deviating import plain_experiment, planted_experiment
 from deviations import DEVIATIONS
 
 import kerasx
 
 # They need a process each: TensorFlow's collectives keep the shapes of the first.
-PROGRAMS = [each for each in programs() if "replica-scale" not in each.causes]
+ON_DEVICES = [each for each in programs() if each.keras.devices]
+PROGRAMS = [each for each in programs() if not each.keras.devices]
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -34,3 +37,11 @@ def test_no_twin_is_accused(program: Program) -> None:
     found = kerasx.Engine().explain(program.keras, program.twin)
     assert found.agrees
     assert found.findings == ()
+
+
+@pytest.mark.parametrize("program", ON_DEVICES, ids=lambda program: program.name)
+def test_what_only_several_devices_show_is_named(program: Program, tmp_path: Path) -> None:
+    found = explained_in_a_process(program.keras, program.odd, tmp_path)
+    assert [each["cause"] for each in found["findings"] if each["verified"]] == list(program.causes)
+    assert program.twin is not None
+    assert explained_in_a_process(program.keras, program.twin, tmp_path)["findings"] == []

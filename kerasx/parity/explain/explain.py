@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kerasx.parity.explain.compiled import with_compilation
+from kerasx.parity.explain.executed import as_executed, claim_devices
 from kerasx.parity.explain.finding import Explanation, Finding
 from kerasx.parity.explain.one_side import SAME, Told, checked, is_plain, searched, told_of
 from kerasx.parity.explain.search import Deviations
 from kerasx.parity.explain.target import Target, observe
 from kerasx.parity.first_steps import WHOLE
 from kerasx.parity.judge import differences
-from kerasx.parity.reference.bench import Bench, NoReferenceError, bench_of
+from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of
 from kerasx.parity.sides import Named, measured_alike
 from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
@@ -42,10 +42,15 @@ def explain(
         UsageError: Something in an experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
+    claim_devices([b] if a is None else [a, b])
     if a is None:
-        return _explained(None, b, registry, given, told)
+        found = _explained(None, b, registry, given, told)
+        if b.trace is None:
+            a = Named("Keras", b.experiment.with_values(strategy=KERAS), run=b.run)
+            found = as_executed(found, a, b, registry, told)
+        return found
     a, b = measured_alike([a, b], registry)
-    return with_compilation(_explained(a, b, registry, given, told), a, b, registry, told)
+    return as_executed(_explained(a, b, registry, given, told), a, b, registry, told)
 
 
 def _explained(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasx.parity.explain.target import Target
-from kerasx.parity.judge import Difference, Envelope, differences, step_differences
+from kerasx.parity.judge import RETURNED, Difference, Envelope, differences, step_differences
 from kerasx.parity.noise import measure
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
@@ -32,6 +32,7 @@ _TELLING = (
     "loss",
     "dtype of the loss",
     "tape gradient of ",
+    RETURNED,
 )
 
 
