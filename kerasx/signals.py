@@ -33,6 +33,7 @@ class Stop:
         self.signal: int | None = None
         self._can_wait = can_wait
         self._told = told
+        self._telling: threading.Thread | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -54,9 +55,13 @@ class Stop:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            if self._telling is not None:
+                self._telling.join()
 
     def _asked(self, number: int, frame: object) -> None:
         if self.signal is not None or not self._can_wait():
             raise Interrupted(number)
         self.signal = number
-        self._told()
+        # The signal may have come in the midst of a write, into which its handler must not write.
+        self._telling = threading.Thread(target=self._told)
+        self._telling.start()

@@ -292,6 +292,36 @@ def test_what_cannot_be_kept_is_said_when_the_run_starts(engine: kerasx.Engine) 
     assert "makes the pipeline anew" in (run.directory / "train.log").read_text()
 
 
+class Holds(keras.callbacks.Callback):
+    """Some of what it holds can be kept, some cannot, and some need not be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.best, self.tool = 0, np.zeros(3), np.mean
+        self.tokens = iter([1, 2, 3])
+
+
+def test_what_a_callback_holds_and_no_checkpoint_keeps_is_said_when_the_run_starts(
+    engine: kerasx.Engine,
+) -> None:
+    run = engine.train(experiment(callbacks=[Holds()], epochs=1))
+    log = (run.directory / "train.log").read_text()
+    assert "the callback Holds holds `tokens`, which no checkpoint can keep" in log
+
+
+def test_a_metric_that_no_step_gives_anything_is_told(engine: kerasx.Engine) -> None:
+    def forgets(model: keras.Model, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x, y, model(x, training=True))
+        variables = model.trainable_variables
+        model.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+    with pytest.raises(kerasx.UsageError, match="a metric was given nothing"):
+        engine.train(experiment(strategy=forgets, callbacks=[], metrics=["accuracy"]))
+
+
 @pytest.mark.parametrize("execution", ["graph", "fused"])
 def test_pipelines_are_gone_through_to_where_they_were(engine: kerasx.Engine, execution: str) -> None:
     """One that shuffles by a seed draws its orders in turn."""

@@ -19,7 +19,9 @@ _CORE = Path(__file__).parent.parent
 _SEAMS = _CORE / "parity" / "seams.py"
 
 
-def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxError:
+def training_error(
+    error: Exception, resolver: Resolver, what: str, *, stepped: bool | None = None
+) -> KerasxError:
     """The error to raise in place of what came out of a strategy.
 
     The innermost frame that is neither Keras's nor another library's tells whose code it was: a
@@ -29,6 +31,7 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
         error: What was raised.
         resolver: Knows which plugins took part.
         what: What went wrong, to begin the message with: `Training failed on the first batch`.
+        stepped: Whether any step was taken before; None where that is not known.
     """
     details = "".join(traceback.format_exception(error))
     if "OptionalFromValue" in str(error):
@@ -61,8 +64,14 @@ def training_error(error: Exception, resolver: Resolver, what: str) -> KerasxErr
                 lines=own_lines(each for each in frames if _is_own(Path(each.filename))),
             )
     if "metric has not yet been built" in str(error):
-        # As Keras puts it where an epoch ends before it has begun.
-        return UsageError(f"{what}: the pipeline handed out no batch.", details=details)
+        # As Keras puts it where an epoch ends before it has begun, or metrics were left aside in it.
+        none = "the pipeline handed out no batch"
+        unmeasured = (
+            "a metric was given nothing; end the step with"
+            " `return model.compute_metrics(x, y, y_pred, sample_weight)`"
+        )
+        said = f"{none}, or {unmeasured}" if stepped is None else unmeasured if stepped else none
+        return UsageError(f"{what}: {said}.", details=details)
     return UsageError(f"{what}: {one_line(error)}", details=details)
 
 

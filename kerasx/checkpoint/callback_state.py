@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -47,9 +49,7 @@ def callback_state(callback: keras.callbacks.Callback, name: str, arrays: Arrays
                 f" or lists, tuples and dictionaries of them, and not {error}."
             ) from error
     attributes = {}
-    for attribute, value in vars(callback).items():
-        if attribute in (*_GIVEN, *_OF_FILES) or (isinstance(value, str) and os.sep in value):
-            continue  # a path may be another one by now
+    for attribute, value in _remembered(callback):
         comparison = next((key for key, each in _COMPARISONS.items() if each is value), None)
         try:
             attributes[attribute] = (
@@ -60,6 +60,26 @@ def callback_state(callback: keras.callbacks.Callback, name: str, arrays: Arrays
         except (NotPlainError, RecursionError):
             continue  # an object, which is made anew
     return {"attributes": attributes}
+
+
+def not_remembered(callback: keras.callbacks.Callback) -> list[str]:
+    """The attributes of a user's callback that may change as training goes on, and cannot be kept."""
+    if type(callback).__module__.startswith("keras.") or hasattr(callback, "get_state"):
+        return []
+    kept = callback_state(callback, "callback", {})["attributes"]
+    return [
+        attribute
+        for attribute, value in _remembered(callback)
+        if attribute not in kept
+        and not (callable(value) or isinstance(value, ModuleType | Path | io.IOBase | logging.Logger))
+    ]
+
+
+def _remembered(callback: keras.callbacks.Callback) -> Iterator[tuple[str, Any]]:
+    for attribute, value in vars(callback).items():
+        is_path = isinstance(value, str) and os.sep in value  # which may be another one by now
+        if attribute not in (*_GIVEN, *_OF_FILES) and not is_path:
+            yield attribute, value
 
 
 def set_callback_state(callback: keras.callbacks.Callback, state: dict[str, Any], arrays: Arrays) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly
 from kerasx.assembly.model import policy_of
-from kerasx.checkpoint.callback_state import go_on_writing
+from kerasx.checkpoint.callback_state import go_on_writing, not_remembered
 from kerasx.checkpoint.packing import unpacked
 from kerasx.data.arrays import Arrays
 from kerasx.errors import UsageError
@@ -92,9 +95,14 @@ def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder
     go_on_writing(task.callbacks, task.start.epoch)
 
 
-def not_kept(assembly: Assembly) -> list[str]:
-    """What of a training no checkpoint keeps, to be said when it starts."""
-    notes = []
+def not_kept(assembly: Assembly, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """What of a training and its callbacks no checkpoint keeps, to be said when it starts."""
+    notes = [
+        f"the callback {type(each).__name__} holds {', '.join(f'`{name}`' for name in lost)}, which no"
+        " checkpoint can keep: a run that is gone on with makes it anew; give it get_state and set_state"
+        for each in callbacks
+        if (lost := not_remembered(each))
+    ]
     if not isinstance(assembly.dataset.train, Arrays):
         notes.append(
             "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws"

@@ -82,7 +82,8 @@ def train(
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
-            raise training_error(error, assembly.resolver, f"Training failed {when}") from error
+            what = f"Training failed {when}"
+            raise training_error(error, assembly.resolver, what, stepped=counter.taken > 0) from error
 
 
 def dry_run(experiment: Experiment, registry: Registry) -> DryRun:
@@ -179,7 +180,7 @@ def _train(
     else:
         begin_again(resumed, assembly, recorder)
         assembly.notes += resumed.notes
-    for text in (*assembly.notes, *not_kept(assembly)):
+    for text in (*assembly.notes, *not_kept(assembly, users)):
         note(text)
 
     if task.execution.jit:
@@ -192,6 +193,7 @@ def _train(
         # Only now: it needs the seams that trainings are traced at.
         from kerasx.runs.non_finite import diagnosis
 
+        note(f"{error} Its steps are taken again, to see which")
         said = None
         with contextlib.suppress(Exception):  # whatever steps raise that are taken again
             said = diagnosis(task, keeper, watch, directory.path)
