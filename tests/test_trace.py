@@ -35,12 +35,12 @@ from kerasx.parity.first_steps import Steps, take_steps  # noqa: E402
 from kerasx.parity.judge import differences  # noqa: E402
 from kerasx.parity.noise import Disturbance  # noqa: E402
 from kerasx.parity.records import Record, Reduced, StepTrace, Trace, reduced  # noqa: E402
-from kerasx.parity.seams import built_with, observed  # noqa: E402
 from kerasx.parity.sides import Named  # noqa: E402
 from kerasx.parity.state import FullState, read_state, set_state, state_variables  # noqa: E402
 from kerasx.parity.storage import load_trace, save_trace  # noqa: E402
 from kerasx.registry import Registry  # noqa: E402
 from kerasx.training.loop import run_epochs  # noqa: E402
+from kerasx.training.seams import built_with, observed  # noqa: E402
 
 Logs = dict[str, Any]
 Records = dict[str, Any]

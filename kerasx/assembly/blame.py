@@ -16,7 +16,7 @@ _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "pureli
 _BACKENDS = tuple(Path(sysconfig.get_path("purelib"), name) for name in ("keras", "tensorflow"))
 _CORE = Path(__file__).parent.parent
 # What stands between a user's call of Keras and Keras while a training is traced.
-_SEAMS = _CORE / "parity" / "seams.py"
+_SEAMS = _CORE / "training" / "seams.py"
 
 
 def training_error(

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kerasx.checkpoint.packing import Arrays, NotPlainError, packed, unpacked
 from kerasx.errors import UsageError
-from kerasx.runs.files import write_text
+from kerasx.files import write_text
 
 # What a callback is given anew in each training.
 _GIVEN = ("_model", "model", "params", "validation_data")

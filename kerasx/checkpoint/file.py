@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from kerasx.checkpoint.packing import Arrays
 from kerasx.errors import UsageError
-from kerasx.runs.files import replace_file
+from kerasx.files import replace_file
 
 FORMAT = 1
 _STATE, _DIGEST = "state", "digest"

@@ -43,7 +43,7 @@ def results_alone() -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    from kerasx.runs.files import to_json
+    from kerasx.files import to_json
 
     typer.echo(to_json(value, indent=2), file=_RESULTS[-1] if _RESULTS else None)
 

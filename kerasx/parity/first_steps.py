@@ -28,13 +28,13 @@ from kerasx.parity.noise import Disturbance
 from kerasx.parity.own_metrics import own_metrics
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
-from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state
 from kerasx.parity.watch import Watch
 from kerasx.parity.watched_batches import WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
+from kerasx.training.seams import observed
 from kerasx.training.task import TrainingTask
 
 # Of each of so many epochs so many steps and the last one, which may be short.

@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.errors import UsageError, one_line
+from kerasx.files import to_json
 from kerasx.parity.first_steps import Steps
 from kerasx.parity.judge import Envelope
 from kerasx.parity.records import Array, Record, Reduced, StepTrace, Trace, reduced
 from kerasx.parity.sides import TRACE, Named
 from kerasx.parity.state import FullState
-from kerasx.runs.files import to_json
 
 ARRAYS = "arrays.npz"
 FORMAT = 1

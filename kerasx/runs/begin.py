@@ -13,9 +13,9 @@ from kerasx.checkpoint.callback_state import go_on_writing, not_remembered
 from kerasx.checkpoint.packing import unpacked
 from kerasx.data.arrays import Arrays
 from kerasx.errors import UsageError
+from kerasx.files import write_json, write_text
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, RunDirectory
 from kerasx.runs.environment import environment_record, versions
-from kerasx.runs.files import write_json, write_text
 from kerasx.runs.recorder import EpochRecorder
 from kerasx.runs.resume import Resumption
 from kerasx.training.position import Start

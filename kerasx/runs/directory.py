@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
-from kerasx.runs.files import write_json
+from kerasx.files import write_json
 
 EXPERIMENT = "experiment.toml"
 ENVIRONMENT = "environment.json"

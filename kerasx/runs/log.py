@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
+from kerasx.files import append_line
 from kerasx.plain import named_values
-from kerasx.runs.files import append_line
 
 
 class RunLog(keras.callbacks.Callback):

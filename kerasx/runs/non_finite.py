@@ -16,9 +16,9 @@ import tensorflow as tf
 from kerasx.checkpoint.keeper import CheckpointKeeper
 from kerasx.checkpoint.packing import Arrays
 from kerasx.data.arrays import Arrays as Rows
-from kerasx.parity.seams import observed
-from kerasx.runs.files import replace_file
+from kerasx.files import replace_file
 from kerasx.training.finite import FiniteWatch, first_non_finite
+from kerasx.training.seams import observed
 from kerasx.training.steps import train_step
 from kerasx.training.task import TrainingTask
 

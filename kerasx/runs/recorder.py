@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
+from kerasx.files import append_line, to_json, write_text
 from kerasx.runs.directory import HISTORY, METRICS, RunDirectory
-from kerasx.runs.files import append_line, to_json, write_text
 
 
 class EpochRecorder(keras.callbacks.Callback):

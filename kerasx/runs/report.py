@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
+from kerasx.files import write_text
 from kerasx.plain import shown_value
 from kerasx.runs.directory import REPORT, RunDirectory
-from kerasx.runs.files import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kerasx.files import replace_file
 from kerasx.runs.directory import MODEL, WEIGHTS
-from kerasx.runs.files import replace_file
 
 
 def save_model(model: Any, folder: Path) -> str | None:

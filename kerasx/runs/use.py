@@ -24,10 +24,10 @@ from kerasx.data.signature import Signature
 from kerasx.data.sources import load_npz
 from kerasx.errors import KerasxError, UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
+from kerasx.files import replace_file
 from kerasx.references import References
 from kerasx.registry import Registry
 from kerasx.runs.directory import MODEL, WEIGHTS, RunDirectory
-from kerasx.runs.files import replace_file
 from kerasx.training.execution import Execution
 from kerasx.training.prediction import run_prediction
 

@@ -27,11 +27,11 @@ from kerasx.parity.reference.of_metrics import all_metrics
 from kerasx.parity.reference.rows import all_rows, count_of, epoch_of, picked
 from kerasx.parity.reference.run import Batch, Plan, run
 from kerasx.parity.reference.step import WEIGHTS, test_step
-from kerasx.parity.seams import observed
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, named_variables, read_state
 from kerasx.parity.watch import Watch
 from kerasx.registry import Registry
+from kerasx.training.seams import observed
 from kerasx.training.task import Callbacks, TrainingTask
 
 # Of an evaluation of all rows, so many at a time.
