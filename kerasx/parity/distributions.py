@@ -8,6 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# The 97.5 % quantiles of Student's t by degrees of freedom, from 1: NIST/SEMATECH e-Handbook of Statistical
+# Methods, section 1.3.6.7.2. Of more the last one is taken, which is a little too large for them.
+_T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -74,17 +82,28 @@ class Contrast:
         return statistics.stdev(self.differences) / math.sqrt(len(self.differences))
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the mean difference of all seeds lies, with a confidence of 95 %, if differences are normally
+        distributed (Student's t, as both sides have each seed); None of one seed."""
+        if self.error is None:
+            return None
+        reach = _T[min(len(self.differences) - 1, len(_T)) - 1] * self.error
+        return self.mean - reach, self.mean + reach
+
+    @property
     def said(self) -> str:
         """The difference in words, which never make equal what is only not told apart."""
         text = f"{self.quantity} of {self.a} less that of {self.b}: {self.mean:+.4g}"
-        if self.error is None:
+        if self.error is None or self.interval is None:
             return f"{text}, from one seed, which says nothing of others."
         text += f" ± {self.error:.2g} (mean and its standard error of {len(self.differences)} seeds)"
         if not any(self.differences):
             return f"{text}, the same for every seed."
-        if abs(self.mean) > 2 * self.error:
-            return f"{text}."
-        return f"{text}; so few seeds do not tell the two apart, which does not make them the same."
+        low, high = self.interval
+        text += f"; of all seeds between {low:+.4g} and {high:+.4g}, with a confidence of 95 %"
+        if low > 0 or high < 0:
+            return f"{text}: they differ."
+        return f"{text}: these seeds do not tell the two apart, which does not make them the same."
 
     def to_dict(self) -> dict[str, Any]:
         """As `kerasx compare --json` prints it."""
@@ -95,6 +114,7 @@ class Contrast:
             "differences": list(self.differences),
             "mean": self.mean,
             "error": self.error,
+            "interval": None if self.interval is None else list(self.interval),
         }
 
 
