@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kerasx.cli.guard import guarded
-from kerasx.cli.options import parse_settings, takes_experiment
+from kerasx.cli.options import takes_experiment, toml_value
 from kerasx.cli.output import Json, Runs, console, print_json
 from kerasx.errors import UsageError, suggestion
 
@@ -31,7 +31,8 @@ def compare(
         typer.Option(
             "--vary",
             metavar="KEY=VALUE,VALUE",
-            help="Compare with several values of a key, such as execution=eager,graph; repeatable.",
+            help="Compare with several values of a key, such as execution=eager,graph or"
+            " optimizer.momentum=0,0.9; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -77,21 +78,32 @@ def compare(
 
 
 def _varied(settings: list[str]) -> dict[str, list[Any]]:
-    """Values by key."""
-    from kerasx.experiment import Experiment
-
+    """Values by key, in the order in which they are given; a key that is given again has more of them."""
     found: dict[str, list[Any]] = {}
     for setting in settings:
-        key, equals, values = setting.partition("=")
+        written, equals, values = setting.partition("=")
+        key = _key(written, setting)
         if not equals:
             raise UsageError(f"--vary {setting}: write key=value,value with a key of the experiment.")
-        if key not in Experiment.model_fields:
-            raise UsageError(
-                f"--vary {setting}: there is no key `{key}` to vary."
-                f" {suggestion(key, Experiment.model_fields, what='keys')}"
-            )
-        found[key] = [parse_settings([f"{key}={value}"])[key] for value in _parts(values)]
+        found.setdefault(key, []).extend(toml_value(value) for value in _parts(values))
     return found
+
+
+def _key(written: str, setting: str) -> str:
+    """A field, also as its option is spelled, or an option of a part, as `--set` takes it."""
+    from kerasx.experiment import Experiment
+
+    field, *below = (part.strip() for part in written.split("."))
+    if (underscored := field.replace("-", "_")) in Experiment.model_fields:
+        field = underscored
+    if field not in Experiment.model_fields:
+        raise UsageError(
+            f"--vary {setting}: there is no key `{field}` to vary."
+            f" {suggestion(field, Experiment.model_fields, what='keys')}"
+        )
+    if not all(below):
+        raise UsageError(f"--vary {setting}: write component.option=value,value.")
+    return ".".join((field, *below))
 
 
 def _parts(text: str) -> list[str]:
@@ -117,8 +129,8 @@ def _seeds(text: str | None) -> list[int]:
 
 
 def _show(result: Any) -> None:
-    from kerasx.cli.curves import curve
     from kerasx.cli.output import table
+    from kerasx.curves import curve
     from kerasx.plain import shown_value
 
     out = console()
@@ -149,13 +161,12 @@ def _show(result: Any) -> None:
 def _show_distributions(found: Any) -> None:
     from kerasx.cli.output import table
     from kerasx.parity.distributions import contrasts
-    from kerasx.plain import shown_value
+    from kerasx.parity.shown import SPREADS, spreads
 
     out = console()
-    shown = table("", "result", "mean", "spread", "least", "largest", "seeds")
-    for each in found:
-        values = (each.mean, each.spread, min(each.values), max(each.values))
-        shown.add_row(each.name, each.quantity, *map(shown_value, values), str(len(each.values)))
+    shown = table(*SPREADS)
+    for row in spreads(found):
+        shown.add_row(*row)
     out.print(shown)
     for contrast in contrasts(found):
         out.print(contrast.said, soft_wrap=False)
@@ -163,16 +174,9 @@ def _show_distributions(found: Any) -> None:
 
 def _evidence(pair: Any) -> Any:
     from kerasx.cli.output import table
-    from kerasx.parity.verdict import stages
-    from kerasx.plain import shown_apart
+    from kerasx.parity.shown import evidence, evidence_heads
 
-    made = table("stage", "quantity", pair.a, pair.b, "difference", "noise")
-    for stage, each in stages(pair.differences).items():
-        made.add_row(
-            stage,
-            each.quantity,
-            *shown_apart(each.a, each.b),
-            "-" if each.relative is None else f"{each.relative:.1e}",
-            "-" if each.noise is None else f"{each.noise:.1e}",
-        )
+    made = table(*evidence_heads(pair))
+    for row in evidence(pair):
+        made.add_row(*row)
     return made

@@ -154,12 +154,13 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
             if not isinstance(below, dict):
                 table[part] = below = {"name": below}
             table = below
-        value, below = _toml_value(text), table.get(last)
+        value, below = toml_value(text), table.get(last)
         table[last] = {**below, "name": value} if isinstance(below, dict) else value
     return result
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A value as TOML has it, or else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

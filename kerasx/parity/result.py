@@ -10,7 +10,6 @@ from typing import Any
 from kerasx.experiment import Experiment
 from kerasx.parity.distributions import Distribution, contrasts
 from kerasx.parity.judge import Difference
-from kerasx.plain import shown_value
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Side:
         state_digest: SHA-256 over the optimizer's variables.
         data_digest: SHA-256 over the data; None where that is not known, as of a pipeline.
         notes: What was chosen and why.
+        changed: The files of a run's code that were trained with, and are not what the run had.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Side:
     state_digest: str | None = None
     data_digest: str | None = None
     notes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     @property
     def steps_per_second(self) -> float:
@@ -139,26 +140,10 @@ class Comparison:
         }
 
     def _repr_html_(self) -> str:
-        """The verdicts and results as tables, for notebooks."""
-        names = list(dict.fromkeys(name for side in self.sides for name in side.evaluation))
-        results = html_table(
-            ["", "execution", "s", *names, "weights"],
-            [
-                [
-                    side.name,
-                    f"{side.execution}{' jit' if side.jit else ''}",
-                    f"{side.seconds:.1f}",
-                    *(shown_value(side.evaluation.get(name)) for name in names),
-                    (side.weights_digest or "")[:12],
-                ]
-                for side in self.sides
-            ],
-        )
-        verdicts = html_table(
-            ["", "", "verdict", "affects", ""],
-            [[pair.a, pair.b, pair.verdict, pair.affects or "", pair.said] for pair in self.pairs],
-        )
-        return results + verdicts
+        """Results, verdicts with their evidence, seeds and notes as tables, for notebooks."""
+        from kerasx.parity.shown import as_html
+
+        return as_html(self)
 
 
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

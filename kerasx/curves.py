@@ -1,4 +1,4 @@
-"""Small curves for a terminal."""
+"""Small curves of characters, for terminals and notebooks."""
 
 from __future__ import annotations
 
