@@ -140,9 +140,11 @@ class Engine:
             *names: Each a strategy, the path of an experiment file, a run, a trace, a strategy by reference,
                 or `article:N` for a row of the article; or an experiment; or a step, loop or strategy as an
                 object. None for the experiment's own strategy, of which there is to be something to vary.
-            experiment: What strategies train, all else held equal; None for the defaults.
-            vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`: each name
-                stands for as many experiments as there are combinations.
+            experiment: What strategies train, all else held equal; None for that of the first trace, or
+                experiment, file or run among the names, and for the defaults where there is none.
+            vary: Values by field of the experiment, such as `{"execution": ["eager", "graph"]}`, or by option
+                of a part, such as `"optimizer.momentum"`: each name stands for as many experiments as there
+                are combinations.
             seeds: To train all of them with, for distributions of results. The verdicts are of the first.
             traces: A folder in which to keep the traces of the first steps, to be compared with later.
             told: Told what is being done.
@@ -155,7 +157,7 @@ class Engine:
             UsageError: A name stands for nothing, or something in an experiment is wrong.
             PluginError: A plugin that was asked for fails.
         """
-        from kerasx.parity.sides import sides_of
+        from kerasx.parity.naming import sides_of
 
         base = (experiment or Experiment()).with_values(**values)
         sides = sides_of(names, base, self.registry, self.runs, vary)
@@ -196,12 +198,12 @@ class Engine:
             UsageError: As for `compare`.
             PluginError: A plugin that was asked for fails.
         """
-        from kerasx.parity.sides import side_of
+        from kerasx.parity.naming import named
 
         base = (experiment or Experiment()).with_values(**values)
         if len(names) > 2:
             raise UsageError("Two trainings are explained at a time: name one or two.")
-        sides = [side_of(name, base, self.registry, self.runs) for name in names or [base.strategy.described]]
+        sides = named(names, base, self.registry, self.runs)
         _tell_of_code([side.experiment for side in sides], told)
         start_tensorflow()
         from kerasx.parity.explain.explain import explain
@@ -278,7 +280,7 @@ class Engine:
             UsageError: As for `compare`; or the folder exists or cannot be written.
             PluginError: A plugin that was asked for fails.
         """
-        from kerasx.parity.sides import side_of
+        from kerasx.parity.naming import side_of
 
         base = (experiment or Experiment()).with_values(**values)
         side = side_of(name, base, self.registry, self.runs)

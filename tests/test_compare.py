@@ -29,12 +29,12 @@ import tensorflow as tf  # noqa: E402
 
 from kerasx.builtins.article import row_of  # noqa: E402
 from kerasx.cli.app import build_app  # noqa: E402
-from kerasx.cli.curves import curve  # noqa: E402
+from kerasx.curves import curve  # noqa: E402
 from kerasx.parity.distributions import Distribution, contrasts  # noqa: E402
 from kerasx.parity.judge import decides, differences  # noqa: E402
+from kerasx.parity.naming import sides_of  # noqa: E402
 from kerasx.parity.records import STAGES, Record, StepTrace, Trace  # noqa: E402
 from kerasx.parity.result import Comparison, Pair  # noqa: E402
-from kerasx.parity.sides import sides_of  # noqa: E402
 from kerasx.parity.values import compared  # noqa: E402
 from kerasx.registry import Registry  # noqa: E402
 
@@ -734,7 +734,7 @@ def test_seeds_on_the_command_line_are_shown_as_a_table() -> None:
 def test_results_that_are_not_told_apart_are_never_called_the_same(
     values: tuple[list[float], list[float]],
 ) -> None:
-    """Either the difference is beyond twice its error, or it is said that this proves nothing."""
+    """Either the difference is well beyond twice its error, or it is said that this proves nothing."""
     a, b = values
     (contrast,) = contrasts([Distribution("one", "loss", tuple(a)), Distribution("two", "loss", tuple(b))])
     said = contrast.said
@@ -910,7 +910,7 @@ def test_a_notebook_shows_tables_with_names_as_text(mean_and_sum: Comparison) ->
     texts, tags = cells_and_tags(named._repr_html_())
     assert tags <= {"table", "thead", "tbody", "tr", "th", "td", "div", "style", "p"}
     assert {"table", "td"} <= tags
-    assert texts.count("<b>") == 2
+    assert texts.count("<b>") == 3  # in the results, in the verdicts and over the evidence
     assert "mine.py:mean_step" in texts
     assert "diverged" in texts
     assert "training" in texts

@@ -28,6 +28,17 @@ def unrepeatable(sides: Sequence[Named], numbers: Iterable[int], registry: Regis
     return {number: reason for number, reason in found.items() if reason is not None}
 
 
+def trained_otherwise(sides: Sequence[Named], ends: Sequence[Side]) -> list[str]:
+    """Notes of the runs that were trained anew, with code that is not what they had."""
+    return list(
+        dict.fromkeys(
+            f"{', '.join(end.changed)} has changed since {side.run.name}: what it says now was trained"
+            for side, end in zip(sides, ends, strict=True)
+            if side.run is not None and end.changed
+        )
+    )
+
+
 def of_other_data(a: Side, b: Side) -> list[Difference]:
     """What the records of two trainings say of their data, where that was not the same."""
     if a.data_digest is None or b.data_digest is None or a.data_digest == b.data_digest:
@@ -40,7 +51,7 @@ def of_other_data(a: Side, b: Side) -> list[Difference]:
 
 
 def _reason(side: Named, registry: Registry) -> str | None:
-    if side.run is None:
+    if side.run is None or not side.recorded:
         return None
     if side.changed:
         return f"{', '.join(side.changed)} has changed since {side.name}"

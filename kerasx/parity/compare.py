@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from kerasx.errors import UsageError
-from kerasx.parity.again import of_other_data, unrepeatable
+from kerasx.parity.again import of_other_data, trained_otherwise, unrepeatable
 from kerasx.parity.distributions import distributions
 from kerasx.parity.ends import Ends
 from kerasx.parity.judge import Difference, decides
 from kerasx.parity.lockstep import Lockstep, Told
 from kerasx.parity.result import Comparison, Pair, Side
-from kerasx.parity.sides import Named, measured_alike
+from kerasx.parity.sides import Named, executable, measured_alike, notes_of
 from kerasx.parity.state import FullState
 from kerasx.parity.storage import check_new, trace_folders
 from kerasx.parity.training import recorded_side, train_side
@@ -64,7 +64,7 @@ def compare(
     if any(side.trace is not None for side in sides):
         return _of_traces(sides, registry, told)
     samples: list[list[Side]] = []
-    sides = measured_alike(sides, registry)
+    sides = measured_alike(executable(sides, registry), registry)
     if seeds:
         sides = [_seeded(side, seeds[0]) for side in sides]
     ends, states = _trained(sides, registry, told)
@@ -79,7 +79,8 @@ def compare(
         for pair in pairs
         if pair not in open_pairs
     }
-    notes = [f"{end.name} became non-finite" for end in ends if not _is_finite(end)]
+    notes = [*notes_of(sides), *trained_otherwise(sides, ends)]
+    notes += [f"{end.name} became non-finite" for end in ends if not _is_finite(end)]
     looked_at = sorted({each for pair in (open_pairs if traces is None else pairs) for each in pair})
     stale = unrepeatable(sides, looked_at, registry)
     notes += [
@@ -130,6 +131,8 @@ def trace(side: Named, registry: Registry, path: Path, told: Told = lambda text:
     if side.trace is not None:
         raise UsageError(f"`{side.name}` is a trace already.")
     check_new(path)
+    if side.run is not None and side.changed:
+        told(f"{', '.join(side.changed)} has changed since {side.run.name}: what it says now is traced")
     lockstep = Lockstep([side], registry, told)
     if not lockstep.is_traceable:
         raise UsageError(f"{side.name} cannot be traced: it has no eager execution.")
@@ -154,7 +157,8 @@ def _of_traces(sides: Sequence[Named], registry: Registry, told: Told) -> Compar
         for a, b in itertools.combinations(range(len(sides)), 2)
         if (fields := lockstep.experiments_apart(places[a], places[b]))
     ]
-    return Comparison(tuple(ends), tuple(verdicts), (*lockstep.notes, *apart, _TRACES_ALONE))
+    notes = (*notes_of(sides), *lockstep.notes, *apart, _TRACES_ALONE)
+    return Comparison(tuple(ends), tuple(verdicts), notes)
 
 
 def _of_steps_alone(a: Side, b: Side, found: list[Difference] | None) -> Pair:
@@ -172,7 +176,7 @@ def _trained(
     ends: list[Side] = []
     states: list[FullState | None] = []
     for side in sides:
-        if side.run is not None:
+        if side.run is not None and side.recorded:
             ends.append(recorded_side(side, side.run))
             states.append(None)
             continue
@@ -195,7 +199,7 @@ def _as_trained(side: Named, end: Side) -> Named:
 
 
 def _seeded(side: Named, seed: int) -> Named:
-    return replace(side, experiment=side.experiment.with_values(seed=seed), run=None)
+    return replace(side, experiment=side.experiment.with_values(seed=seed), recorded=False)
 
 
 def _same_end(a: Side, b: Side) -> bool:

@@ -77,6 +77,7 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
             state_digest=digests[1],
             data_digest=assembly.dataset.digest,
             notes=tuple(assembly.notes),
+            changed=tuple(named.changed_among(assembly.resolver.references.sources())),
         )
         return side, state
 

@@ -29,8 +29,9 @@ from kerasx.parity.check.tasks import OTHER, TASKS, tasks_for
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.held import held_against_keras, trains_like_keras
 from kerasx.parity.explain.search import Deviations
+from kerasx.parity.naming import side_of
 from kerasx.parity.records import STAGES
-from kerasx.parity.sides import Named, side_of
+from kerasx.parity.sides import Named
 from kerasx.registry import Registry
 
 Told = Callable[[str], None]

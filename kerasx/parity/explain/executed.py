@@ -90,7 +90,7 @@ def _by_devices(a: Named, b: Named, first: Difference, registry: Registry, told:
         return None
     for keras_side, side in ((a, b), (b, a)):
         undivided = keras_side.experiment.with_values(strategy=_undivided)
-        imitation = replace(keras_side, experiment=undivided, run=None)
+        imitation = replace(keras_side, experiment=undivided)
         left = Lockstep((imitation, side), registry, told).executed(0, 1)
         if left is None or _first(left) is not None:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kerasx.parity.explain.executed import as_executed, claim_devices
 from kerasx.parity.explain.finding import Explanation, Finding
@@ -12,7 +13,7 @@ from kerasx.parity.explain.target import Target, observe
 from kerasx.parity.first_steps import WHOLE
 from kerasx.parity.judge import differences
 from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_of
-from kerasx.parity.sides import Named, measured_alike
+from kerasx.parity.sides import Named, executable, measured_alike, notes_of
 from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
 
@@ -42,6 +43,19 @@ def explain(
         UsageError: Something in an experiment is unknown, does not fit, or raises.
         PluginError: A plugin that was asked for fails.
     """
+    found = _looked_into(a, b, registry, given, told)
+    sides = [b] if a is None else [a, b]
+    changed = [
+        f"{', '.join(side.changed)} has changed since {side.run.name}: what it says now was looked at"
+        for side in sides
+        if side.run is not None and side.of is None and side.changed
+    ]
+    return replace(found, notes=(*notes_of(sides), *changed, *found.notes))
+
+
+def _looked_into(
+    a: Named | None, b: Named, registry: Registry, given: Deviations | None, told: Told
+) -> Explanation:
     claim_devices([b] if a is None else [a, b])
     if a is None:
         found = _explained(None, b, registry, given, told)
@@ -49,7 +63,7 @@ def explain(
             a = Named("Keras", b.experiment.with_values(strategy=KERAS), run=b.run)
             found = as_executed(found, a, b, registry, told)
         return found
-    a, b = measured_alike([a, b], registry)
+    a, b = measured_alike(executable([a, b], registry), registry)
     return as_executed(_explained(a, b, registry, given, told), a, b, registry, told)
 
 
