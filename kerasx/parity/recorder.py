@@ -94,11 +94,23 @@ class StepRecorder:
 
     @property
     def optimizer(self) -> Any:
-        """What trains the model: the one optimizer that has applied gradients so far, or else its own."""
+        """What trains the model: the one optimizer that has applied gradients so far, or else its own.
+
+        Of several that take turns, as where each epoch makes one, the last.
+        """
         own = self._model.optimizer
-        if len(self._optimizers) != 1 or self._optimizers[0] is getattr(own, "inner_optimizer", None):
+        if len(self._optimizers) != 1 and not self.brings_optimizer:
             return own
-        return self._optimizers[0]
+        return own if self._optimizers[-1] is getattr(own, "inner_optimizer", None) else self._optimizers[-1]
+
+    @property
+    def brings_optimizer(self) -> bool:
+        """Whether it is by others than the model's optimizer that all gradients so far were applied."""
+        own = self._model.optimizer
+        known = (own, getattr(own, "inner_optimizer", None))
+        return bool(self._optimizers) and not any(
+            each is other for each in self._optimizers for other in known
+        )
 
     @property
     def inputs(self) -> list[Any]:
@@ -290,9 +302,28 @@ class StepRecorder:
             else:
                 stage = "update" if id(variable) in trained else "state"
                 trace.add(stage, f"change of {name}", change(old, new), "decides", unit(new))
+        # Those of one that takes turns with others are not what the one before it had.
+        role: Role = "tells" if self.brings_optimizer and len(self._optimizers) > 1 else "decides"
         for name, value in slots:
             if not is_rate(name):
-                trace.add("update", f"slot {name}", value, "decides")
+                trace.add("update", f"slot {name}", value, role)
+
+    def write_change(self, trace: StepTrace, before: FullState, after: FullState, when: str) -> None:
+        """Write down what was changed between steps.
+
+        Args:
+            trace: Where to.
+            before: The state that the step before left.
+            after: The state later.
+            when: When it was changed, in words.
+        """
+        trained = {id(variable) for variable in self._model.trainable_variables}
+        named = named_variables(self._model, self._given)
+        for (name, variable), old, new in zip(named, before.values, after.values[: after.own], strict=False):
+            if keras.backend.is_float_dtype(new.dtype.name):
+                stage = "update" if id(variable) in trained else "state"
+                changed = change(old, new)
+                trace.add(stage, f"change of {name} {when}", changed, "decides", unit(new))
 
     def _write_metrics(self, trace: StepTrace, seen: Seen) -> None:
         for metric, arguments, options in seen.metrics:
