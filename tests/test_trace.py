@@ -1800,7 +1800,10 @@ def test_a_real_trace_comes_back_whole(trace: Tracer, tmp_path: Path, precision:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_large_arrays_are_kept_by_digest_and_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the bound is reached: the folder is small, and a difference in them is still found."""
+    """Where the bound is reached: the folder is small, and a difference in them is still found.
+
+    A state that does not fit is not kept: nothing could begin with a part of it.
+    """
     large = np.random.RandomState(1).randn(20000).astype("float32")
     steps = stored({"large": large, "small": np.arange(4.0)}, [FullState(("v",), (large,), 1)])
     monkeypatch.setattr(storage, "MOST_BYTES", 4000)

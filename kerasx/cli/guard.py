@@ -7,6 +7,7 @@ import functools
 import inspect
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -15,6 +16,9 @@ import typer
 
 from kerasx.errors import Interrupted, KerasxError
 from kerasx.signals import interrupt
+
+# What systems call an internal fault (EX_SOFTWARE of sysexits.h).
+FAULT = 70
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -42,6 +46,13 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
                 if resumes := getattr(error, "resumes", None):
                     typer.echo(f"To go on: {resumes}", err=True)
                 raise typer.Exit(code) from None
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] in ("typer", "click"):
+                    raise  # its own: what ends a command, or what is wrong with its options
+                # Python's own code for it is 1, by which two trainings differ.
+                traceback.print_exc()
+                typer.echo("This is a fault of kerasx, or of a library beneath it.", err=True)
+                raise typer.Exit(FAULT) from None
 
     add_parameter(command, "debug", Debug, False)
     return command
@@ -61,8 +72,6 @@ def add_parameter(command: Any, name: str, annotation: Any, default: object) -> 
 
 def _show(error: KerasxError, debug: bool) -> None:
     if debug:
-        import traceback
-
         typer.echo(error.details or "".join(traceback.format_exception(error)), err=True)
     typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {error}", err=True)
     for line in error.lines:

@@ -24,13 +24,13 @@ from kerasx.assembly.model import kept
 from kerasx.component import Component
 from kerasx.data.sample import sample
 from kerasx.errors import KerasxError
-from kerasx.parity.noise import Disturbance
+from kerasx.parity.noise import Disturbance, unit_of
 from kerasx.parity.own_metrics import own_metrics
 from kerasx.parity.recorder import StepRecorder
 from kerasx.parity.records import OWN_METRICS, StepTrace, Trace
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState, is_seed, read_state
-from kerasx.parity.watch import Watch
+from kerasx.parity.watch import Watch, rows_of
 from kerasx.parity.watched_batches import WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
@@ -113,6 +113,8 @@ def take_steps(
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             assembly.task.epochs = min(epochs, assembly.task.epochs)
+            if observes:
+                _build_metrics(assembly.task)
             begins()
             steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
         except KerasxError:
@@ -147,6 +149,9 @@ def _take(
 ) -> Steps:
     task = assembly.task
     model = task.model
+    if disturbance is not None and not observes:
+        # Operation by operation both sides round alike; fused by a compiler they do so in the narrower dtype.
+        disturbance = replace(disturbance, unit=unit_of(model))
     own = read_state(model)
     # Another side's names for the same variables, so that records of both go by one.
     names = states[0].names[: states[0].own] if states and states[0].fits(own) else ()
@@ -177,8 +182,22 @@ def _take(
     if not watch.states:
         watch.slipped = watch.slipped or "the strategy tells of no batches"
     trace.steps += end_trace(end, task.epochs - 1, "epoch").steps
-    brings_optimizer = recorder.optimizer is not model.optimizer
-    return Steps(trace, watch.states, watch.slipped, brings_optimizer, model.loss)
+    return Steps(trace, watch.states, watch.slipped, recorder.brings_optimizer, model.loss)
+
+
+def _build_metrics(task: TrainingTask) -> None:
+    """Build the metrics that the model was compiled with, as `fit` does before it trains in a graph.
+
+    Eagerly it does not, and what a step gives nothing then has no result.
+    """
+    model, batch = task.model, rows_of(task.batches, 0, 0)
+    if batch is None or not model.compiled:
+        return
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    # Whatever a model raises on what it is not made for, it raises again in its step.
+    with contextlib.suppress(Exception):
+        keras.Model.compute_metrics(model, x, y, model(x, training=False), sample_weight)
+    model.reset_metrics()
 
 
 def _about(assembly: Assembly) -> dict[str, Any]:
@@ -207,7 +226,8 @@ def _switch_randomness_off(model: keras.Model) -> None:
         if any(is_seed(variable) for variable in layer.variables):
             for name in ("rate", "stddev", "dropout", "recurrent_dropout"):
                 if isinstance(getattr(layer, name, None), int | float):
-                    setattr(layer, name, 0.0)
+                    with contextlib.suppress(AttributeError):
+                        setattr(layer, name, 0.0)  # where it can be: others show that of a layer within
 
 
 @contextlib.contextmanager

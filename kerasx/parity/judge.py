@@ -125,7 +125,7 @@ def _of_step(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iter
 def _of_records(ours: StepTrace, theirs: StepTrace, noise: Envelope | None) -> Iterable[Difference]:
     for quantity, left in ours.records.items():
         right = theirs.records.get(quantity)
-        if right is None or left.role == "notes":
+        if right is None or "notes" in (left.role, right.role):
             continue
         is_made_up_for = quantity.startswith(_GRADIENT) and _updates_agree(
             ours.records.get(_CHANGE + quantity.removeprefix(_GRADIENT)),

@@ -57,7 +57,9 @@ class Lockstep:
         found: list[Difference] | None = []
         if any(side.trace is not None for side in self._sides):
             return self._found(self._traced(), a, b)
-        if self.is_traceable and not alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment):
+        are_eager = all(self._sides[each].experiment.execution == "eager" for each in (a, b))
+        is_one = alike(self._sides[a].eager.experiment, self._sides[b].eager.experiment)
+        if self.is_traceable and (are_eager or not is_one):
             try:
                 found = self._found(self._traced(), a, b)
             except UsageError as error:
@@ -68,7 +70,7 @@ class Lockstep:
                 self.is_traceable = False
             if found is None or decides(found):
                 return found
-        if all(side.experiment.execution == "eager" for side in (self._sides[a], self._sides[b])):
+        if are_eager:
             return found
         if self._stages is not None and any(self._stages.steps[each].slipped is not None for each in (a, b)):
             return found  # without seams there is no telling one step from the next

@@ -10,9 +10,14 @@ import keras
 import numpy as np
 
 from kerasx.parity.alignment import aligned
-from kerasx.parity.records import Reduced, Trace
+from kerasx.parity.records import Record, Reduced, Trace
 from kerasx.parity.state import FullState, read_state, set_state
-from kerasx.parity.values import farthest
+from kerasx.parity.values import farthest, scale_of
+
+_SIZED = ("batch ", "inputs of the first forward pass", "outputs", "loss", "reported loss")
+
+# Of dtypes that weights are cast to from a finer one.
+_UNITS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,12 @@ class Disturbance:
 
     Attributes:
         seed: Of the directions.
+        unit: The distance from 1 to the next number of the dtype that weights are computed with, where it is
+            coarser than that which they are kept in; 0 where it is not.
     """
 
     seed: int
+    unit: float = 0.0
 
     def __call__(self, state: FullState, step: int) -> FullState:
         """The state, disturbed: the model's variables but for integers, such as seeds.
@@ -37,8 +45,12 @@ class Disturbance:
         def moved(value: Any) -> Any:
             if not keras.backend.is_float_dtype(value.dtype.name):
                 return value
-            towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
-            return np.nextafter(value, towards)
+            up = rng.random(value.shape) >= 0.5
+            if value.dtype.kind == "f" and self.unit > np.finfo(value.dtype).eps:
+                _, exponent = np.frexp(value)
+                size = np.ldexp(self.unit, exponent - 1)
+                return (value + np.where(up, size, -size)).astype(value.dtype)
+            return np.nextafter(value, np.where(up, np.inf, -np.inf).astype(value.dtype))
 
         values = [moved(value) if number < state.own else value for number, value in enumerate(state.values)]
         return replace(state, values=tuple(values))
@@ -50,15 +62,57 @@ class ModelDisturbance:
 
     Attributes:
         seed: Of the directions.
+        is_narrow: Whether units are those of the dtype that the model computes with.
     """
 
     seed: int
+    is_narrow: bool = False
     _calls: int = 0
 
     def __call__(self, model: keras.Model) -> None:
         """Disturb the model."""
         self._calls += 1
-        set_state(model, Disturbance(self.seed)(read_state(model), self._calls))
+        disturbance = Disturbance(self.seed, unit_of(model) if self.is_narrow else 0.0)
+        set_state(model, disturbance(read_state(model), self._calls))
+
+
+def unit_of(model: keras.Model) -> float:
+    """The distance from 1 to the next number of the coarsest dtype that a layer of a model computes with."""
+    dtypes = {str(layer.compute_dtype) for layer in (model, *model.layers)}
+    return max((_UNITS.get(dtype, 0.0) for dtype in dtypes), default=0.0)
+
+
+def drawn_anew(base: Trace, again: Trace) -> str | None:
+    """A quantity in which one side differs from itself by more than rounding, as where it draws other data.
+
+    What is trained on, what comes out of it and the loss have sizes of their own, of which rounding leaves
+    half of the places as they are; gradients and updates may be rounding throughout.
+
+    Args:
+        base: Steps of the side.
+        again: The same, each from the same state.
+
+    Returns:
+        Its name; None where it does the same each time.
+    """
+    for ours, theirs in aligned(base.steps, again.steps):
+        if ours is None or theirs is None:
+            return "number of steps"
+        for quantity, record in ours.records.items():
+            other = theirs.records.get(quantity)
+            if quantity.startswith(_SIZED) and other is not None and _are_apart(record, other):
+                return quantity
+    return None
+
+
+def _are_apart(ours: Record, theirs: Record) -> bool:
+    a, b = ours.value, theirs.value
+    if isinstance(a, str | Reduced) or isinstance(b, str | Reduced) or a.dtype.kind in "US":
+        return False
+    if a.shape != b.shape:
+        return True
+    unit = _UNITS.get(a.dtype.name, float(np.finfo(np.float32).eps))
+    return bool(farthest(a, b) > float(np.sqrt(unit)) * max(scale_of(a), scale_of(b)))
 
 
 def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float]:
@@ -81,6 +135,8 @@ def measure(base: Trace, others: Iterable[Trace]) -> dict[tuple[str, str], float
                 if record.value.dtype.kind in "US":
                     continue
                 size = farthest(record.value, against.value)
+                if not np.isfinite(size):
+                    continue  # an overflow here and not there is no measure of anything else
                 key = (ours.kind, quantity)
                 noise[key] = max(noise.get(key, 0.0), size)
     return noise

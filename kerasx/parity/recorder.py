@@ -12,9 +12,16 @@ import tensorflow as tf
 from kerasx.parity.names import Names
 from kerasx.parity.records import Role, StepTrace
 from kerasx.parity.seen import Forward, Seen
+from kerasx.parity.stages import (
+    write_data,
+    write_forward,
+    write_gradients,
+    write_loss,
+    write_metrics,
+    write_updates,
+)
 from kerasx.parity.state import (
     FullState,
-    as_array,
     is_rate,
     is_seed,
     named_variables,
@@ -22,18 +29,12 @@ from kerasx.parity.state import (
     set_state,
 )
 from kerasx.parity.writing import (
-    APPLIED,
-    ORDER,
-    add_structure,
     as_it_is,
     change,
     dense,
-    dtype_text,
     is_number,
     is_variable,
     leaves,
-    settings_text,
-    shape_text,
     unit,
     write_logs,
 )
@@ -94,11 +95,23 @@ class StepRecorder:
 
     @property
     def optimizer(self) -> Any:
-        """What trains the model: the one optimizer that has applied gradients so far, or else its own."""
+        """What trains the model: the one optimizer that has applied gradients so far, or else its own.
+
+        Of several that take turns, as where each epoch makes one, the last.
+        """
         own = self._model.optimizer
-        if len(self._optimizers) != 1 or self._optimizers[0] is getattr(own, "inner_optimizer", None):
+        if len(self._optimizers) != 1 and not self.brings_optimizer:
             return own
-        return self._optimizers[0]
+        return own if self._optimizers[-1] is getattr(own, "inner_optimizer", None) else self._optimizers[-1]
+
+    @property
+    def brings_optimizer(self) -> bool:
+        """Whether it is by others than the model's optimizer that all gradients so far were applied."""
+        own = self._model.optimizer
+        known = (own, getattr(own, "inner_optimizer", None))
+        return bool(self._optimizers) and not any(
+            each is other for each in self._optimizers for other in known
+        )
 
     @property
     def inputs(self) -> list[Any]:
@@ -188,92 +201,22 @@ class StepRecorder:
             after: The state that it left.
         """
         seen = self._seen
-        self._write_data(trace, seen)
+        write_data(trace, seen, self._model)
         if seen.taken or seen.received:
             trained = self._names.trained(seen.taken or seen.received)
             trace.add("initial-state", "trained variables", ", ".join(sorted(trained)))
-        self._write_forward(trace, seen)
-        self._write_loss(trace, seen)
-        for name, gradients in seen.taken.items():
-            if len(gradients) == 1 and gradients[0] is not None:
-                trace.add("gradient", f"tape gradient of {name}", dense(gradients[0]))
-            elif all(gradient is None for gradient in gradients):
-                trace.add("gradient", f"tape gradient of {name}", "none")
-        for name, gradients in seen.received.items():
-            given = [gradient for gradient in gradients if gradient is not None]
-            for gradient in given:
-                # Of several updates in a step none is the other side's one.
-                role: Role = "decides" if len(given) == 1 else "notes"
-                trace.add("gradient", f"gradient of {name}", dense(gradient), role)
-        for optimizer in seen.optimizers:
-            trace.add("update", "optimizer", type(optimizer).__name__)
-            trace.add("update", "settings of the optimizer", settings_text(optimizer), "notes")
-        trace.add("update", ORDER, "; ".join(seen.order), "notes")
-        for names in seen.applies:
-            trace.add("update", APPLIED, ", ".join(names), "notes")
+        write_forward(trace, seen, self._model)
+        write_loss(trace, seen)
+        write_gradients(trace, seen)
+        write_updates(trace, seen)
         self._write_state(trace, after)
-        self._write_metrics(trace, seen)
+        write_metrics(trace, seen)
         if logs is not None:
             prefix = "val_" if trace.kind == "evaluation" else ""
             write_logs(trace, "reported", reported_logs(self._model, logs), prefix)
             # Batch callbacks see these; what is reported of them, as Keras does it, is written above.
             write_logs(trace, "returned", logs, prefix, "tells")
         self._seen = Seen()
-
-    def _write_data(self, trace: StepTrace, seen: Seen) -> None:
-        trace.add("data", "the batch", "used" if seen.forwards or seen.taken else "left out")
-        if seen.forwards:
-            # Of those that the loss is of; one before, as to warm something up, is no part of the step.
-            forward = seen.forward_of_loss(self._model) or seen.forwards[0]
-            add_structure(trace, "data", "inputs of the first forward pass", forward.inputs)
-        if seen.computed:
-            arguments, _ = seen.computed[0]
-            for name in ("y", "sample_weight"):
-                add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
-
-    def _write_forward(self, trace: StepTrace, seen: Seen) -> None:
-        forward = seen.forward_of_loss(self._model)
-        if forward is not None:
-            trace.add("forward", "training flag", str(forward.training))
-            dtypes = dict.fromkeys(dtype_text(leaf) for leaf in leaves(forward.outputs) if leaf is not None)
-            trace.add("forward", "dtype of the outputs", ", ".join(dtypes))
-            add_structure(trace, "forward", "outputs", forward.outputs)
-        others = [each for each in seen.forwards if each.layer is self._model]
-        trace.add("forward", "forward passes of the model", str(len(others)), "notes")
-
-    def _write_loss(self, trace: StepTrace, seen: Seen) -> None:
-        if trace.kind == "evaluation":
-            tracked = [
-                arguments[0]
-                for metric, arguments, _ in seen.metrics
-                if type(metric) is keras.metrics.Mean and metric.name == "loss" and arguments
-            ]
-            losses = tracked or [loss for _, loss in seen.computed]
-            if losses:
-                trace.add("loss", "loss", dense(losses[-1]))
-        elif len(seen.targets) == 1:
-            target = self._unscaled(seen.targets[0], seen)
-            value = dense(target)
-            # Of a vector a tape takes the gradient of the sum.
-            trace.add("loss", "loss", value if value.ndim == 0 else value.sum())
-            trace.add("loss", "dtype of the loss", value.dtype.name)
-            trace.add("loss", "shape of the loss", str(list(value.shape)))
-        else:
-            for number, target in enumerate(seen.targets):
-                trace.add("loss", f"loss {number}", dense(self._unscaled(target, seen)))
-        for criterion, _, loss in seen.called:
-            if is_number(loss):
-                trace.add(
-                    "loss",
-                    f"what {getattr(criterion, 'name', type(criterion).__name__)} gave",
-                    dense(loss),
-                    "notes",
-                )
-        if seen.added is not None:
-            trace.add("loss", "losses that layers added", seen.added, "notes")
-
-    def _unscaled(self, target: Any, seen: Seen) -> Any:
-        return next((loss for loss, scaled in seen.scaled if scaled is target), target)
 
     def _write_state(self, trace: StepTrace, after: FullState) -> None:
         before = self._before
@@ -290,20 +233,25 @@ class StepRecorder:
             else:
                 stage = "update" if id(variable) in trained else "state"
                 trace.add(stage, f"change of {name}", change(old, new), "decides", unit(new))
+        # Those of one that takes turns with others are not what the one before it had.
+        role: Role = "tells" if self.brings_optimizer and len(self._optimizers) > 1 else "decides"
         for name, value in slots:
             if not is_rate(name):
-                trace.add("update", f"slot {name}", value, "decides")
+                trace.add("update", f"slot {name}", value, role)
 
-    def _write_metrics(self, trace: StepTrace, seen: Seen) -> None:
-        for metric, arguments, options in seen.metrics:
-            if not isinstance(metric, keras.metrics.Metric) or not hasattr(metric, "name"):
-                continue
-            given = [*arguments, *options.values()]
-            shapes = ", ".join(
-                f"{dtype_text(leaf)}{shape_text(leaf)}" for each in given for leaf in leaves(each)
-            )
-            trace.add("report", f"metric {metric.name}", f"{type(metric).__name__}({shapes})", "notes")
-            for variable in metric.variables:
-                trace.add(
-                    "report", f"state of metric {metric.name}: {variable.name}", as_array(variable), "notes"
-                )
+    def write_change(self, trace: StepTrace, before: FullState, after: FullState, when: str) -> None:
+        """Write down what was changed between steps.
+
+        Args:
+            trace: Where to.
+            before: The state that the step before left.
+            after: The state later.
+            when: When it was changed, in words.
+        """
+        trained = {id(variable) for variable in self._model.trainable_variables}
+        named = named_variables(self._model, self._given)
+        for (name, variable), old, new in zip(named, before.values, after.values[: after.own], strict=False):
+            if keras.backend.is_float_dtype(new.dtype.name):
+                stage = "update" if id(variable) in trained else "state"
+                changed = change(old, new)
+                trace.add(stage, f"change of {name} {when}", changed, "decides", unit(new))

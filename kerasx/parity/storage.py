@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from kerasx.parity.state import FullState
 
 ARRAYS = "arrays.npz"
 FORMAT = 1
-# Arrays are kept whole, the smallest first, until they have so many bytes together.
+# Of states the first, then of records the smallest, are kept whole until they have so many bytes together.
 MOST_BYTES = 256 * 2**20
 
 
@@ -50,7 +49,8 @@ def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
         UsageError: The folder exists, or cannot be made.
     """
     check_new(path)
-    kept = _Arrays(_bound(steps))
+    states, size = _whole_states(steps)
+    kept = _Arrays(_bound(steps, size))
     described = {
         "format": FORMAT,
         "name": steps.trace.name,
@@ -72,9 +72,9 @@ def save_trace(path: Path, steps: Steps, noise: Envelope) -> None:
             {
                 "names": list(state.names),
                 "own": state.own,
-                "values": [kept.described(value) for value in state.values],
+                "values": [kept.whole(value) for value in state.values],
             }
-            for state in steps.states
+            for state in states
         ],
         "noise": [[kind, quantity, value] for (kind, quantity), value in noise.items()],
     }
@@ -99,7 +99,8 @@ def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
     """Read a trace.
 
     Returns:
-        What was observed, and the noise that was measured beside it.
+        What was observed, and the noise that was measured beside it. There are fewer states than steps where
+        not all of them could be kept.
 
     Raises:
         UsageError: The folder is no trace, of another format, or damaged.
@@ -124,16 +125,14 @@ def load_trace(path: Path) -> tuple[Steps, dict[tuple[str, str], float]]:
             )
             for each in described["steps"]
         ]
-        states = []
-        for state in described["states"]:
-            values = [_value(value, loaded) for value in state["values"]]
-            if any(isinstance(value, Reduced | str) for value in values):
-                break  # a state that is not whole cannot be set
-            states.append(FullState(tuple(state["names"]), tuple(values), state["own"]))
+        states = [
+            FullState(
+                tuple(state["names"]), tuple(_value(value, loaded) for value in state["values"]), state["own"]
+            )
+            for state in described["states"]
+        ]
         trace = Trace(described["name"], steps, described["about"])
-        noise = {
-            (kind, quantity): float("nan" if v is None else v) for kind, quantity, v in described["noise"]
-        }
+        noise = {(kind, quantity): v for kind, quantity, v in described["noise"] if v is not None}
         return Steps(trace, states, described["slipped"]), noise
     except UsageError:
         raise
@@ -165,9 +164,11 @@ class _Arrays:
             return value
         if isinstance(value, Reduced):
             return vars(value)
+        return vars(reduced(value)) if value.nbytes > self._largest else self.whole(value)
+
+    def whole(self, value: Array) -> Any:
+        """What stands for an array that is kept whole."""
         small = reduced(value)
-        if value.nbytes > self._largest:
-            return vars(small)
         key = (small.digest, small.dtype, small.shape)
         if key not in self._names:
             self._names[key] = f"a{len(self._names)}"
@@ -189,15 +190,20 @@ def _value(described: Any, arrays: dict[str, Array]) -> Any:
     return array.view(tf.as_dtype(described["dtype"]).as_numpy_dtype)
 
 
-def _number(value: float | None) -> float:
-    return math.inf if value is None else value  # JSON knows no infinity
-
-
-def _bound(steps: Steps) -> int:
-    """The size of the largest arrays that can be kept whole."""
-    values = [record.value for step in steps.trace.steps for record in step.records.values()]
-    values += [value for state in steps.states for value in state.values]
+def _whole_states(steps: Steps) -> tuple[list[FullState], int]:
+    """The first states that can be kept whole, as steps cannot be taken from others, and their bytes."""
     total = 0
+    for number, state in enumerate(steps.states):
+        size = sum(value.nbytes for value in state.values)
+        if total + size > MOST_BYTES:
+            return steps.states[:number], total
+        total += size
+    return steps.states, total
+
+
+def _bound(steps: Steps, total: int) -> int:
+    """The size of the largest arrays of records that can be kept whole beside so many bytes."""
+    values = [record.value for step in steps.trace.steps for record in step.records.values()]
     for size in sorted(value.nbytes for value in values if isinstance(value, np.ndarray)):
         total += size
         if total > MOST_BYTES:

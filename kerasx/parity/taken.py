@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from kerasx.parity.first_steps import Steps, take_steps
 from kerasx.parity.judge import Difference, differences
-from kerasx.parity.noise import Disturbance, measure
-from kerasx.parity.records import Trace
+from kerasx.parity.noise import Disturbance, drawn_anew, measure
+from kerasx.parity.records import StepTrace, Trace
 from kerasx.parity.sides import Named
 from kerasx.parity.storage import load_trace
 from kerasx.registry import Registry
@@ -45,7 +46,7 @@ class Taken:
         self.noise: dict[tuple[str, str], float] = {}
         self._leading = 0
         self._measured: set[int] = set()
-        self.steps = self._in_lockstep()
+        self.steps = self._up_to_the_last_state(self._in_lockstep())
         self._tell_slipped()
         leader = self.steps[self._leading]
         if (of_leader := sides[self._leading]).trace is not None:
@@ -57,7 +58,11 @@ class Taken:
                 self.notes.append(
                     f"{of_leader.name} does not repeat itself: {unsteady[0].quantity} differs from one state"
                 )
-            self.noise = measure(leader.trace, itertools.chain([again], repeated))
+            # What differs each time it is drawn is no noise of rounding, and excuses no difference.
+            if drawn_anew(leader.trace, again) is not None:
+                self._measured.update(range(len(sides)))
+            else:
+                self.noise = measure(leader.trace, itertools.chain([again], repeated))
 
     def differences(self, a: int, b: int) -> list[Difference]:
         """In what two sides differ, neither of which has slipped."""
@@ -104,6 +109,21 @@ class Taken:
                 )
         return [taken[number] for number in range(len(self._sides))]
 
+    def _up_to_the_last_state(self, taken: list[Steps]) -> list[Steps]:
+        """Without steps before which a trace on disk does not have the state, as it was too large."""
+        most = [
+            len(steps.states)
+            for side, steps in zip(self._sides, taken, strict=True)
+            if side.trace is not None and len(steps.states) < sum(map(_is_step, steps.trace.steps))
+        ]
+        if not most:
+            return taken
+        self.notes.append(
+            f"the states of the first {min(most)} steps alone were kept with the trace, as those of all are"
+            " too large: these are compared"
+        )
+        return [_first(steps, min(most)) for steps in taken]
+
     def _tell_slipped(self) -> None:
         for side, steps in zip(self._sides, self.steps, strict=True):
             if steps.slipped is not None:
@@ -121,5 +141,22 @@ class Taken:
         if number in self._measured or self._sides[number].trace is not None or steps.slipped is not None:
             return False
         self._measured.add(number)
-        self.noise = {**measure(steps.trace, self.repeated(number, self._leading)), **self.noise}
+        repeated = self.repeated(number, self._leading)
+        again = next(repeated)
+        if drawn_anew(steps.trace, again) is not None:
+            return False
+        self.noise = {**measure(steps.trace, itertools.chain([again], repeated)), **self.noise}
         return True
+
+
+def _is_step(step: StepTrace) -> bool:
+    """Whether a state belongs to it."""
+    return step.kind in ("training", "evaluation")
+
+
+def _first(steps: Steps, most: int) -> Steps:
+    """The first of some steps."""
+    numbers = itertools.accumulate(map(_is_step, steps.trace.steps))
+    numbered = zip(steps.trace.steps, numbers, strict=True)
+    kept = [step for step, number in numbered if number <= most and _is_step(step)]
+    return replace(steps, trace=replace(steps.trace, steps=kept), states=steps.states[:most])

@@ -45,9 +45,9 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
     with isolated(experiment.seed, experiment.precision, afresh=True), contextlib.ExitStack() as stack:
         assembly = assemble(experiment, named.resolver(registry), measures=named.measures)
         task = assembly.task
+        count = _Count()
         try:
             own = stack.enter_context(own_callbacks(assembly))
-            count = _Count()
             task.callbacks = [count, *own] if disturb is None else [_Disturb(disturb), count, *own]
             with as_it_was(assembly):
                 started = time.perf_counter()
@@ -60,7 +60,8 @@ def train_side(named: Named, registry: Registry, disturb: Disturb | None = None)
         except KerasxError:
             raise
         except Exception as error:
-            raise training_error(error, assembly.resolver, f"Training {named.name} failed") from error
+            what = f"Training {named.name} failed"
+            raise training_error(error, assembly.resolver, what, stepped=count.steps > 0) from error
         finally:
             assembly.put_execution_back()
         steps = count.steps or (task.batches.steps or 0) * task.epochs

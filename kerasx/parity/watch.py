@@ -20,6 +20,7 @@ StateFor = Callable[[int], FullState | None]
 
 
 _LOOKS_AHEAD = "the loop asks for batches before it trains on those it has"
+_TRAINS_ANOTHER = "the loop trains something else than the model, which has it only when the epoch ends"
 
 
 class Watch(keras.callbacks.Callback):
@@ -60,6 +61,12 @@ class Watch(keras.callbacks.Callback):
         self._step: StepTrace | None = None
         self._at_end: FullState | None = None
         self._was_idle = False
+        # Of the epoch's steps: whether there was one without training, and one that changed the model.
+        self._has_idle = False
+        self._has_change = False
+        # What the last step left, and, before an evaluation, what became of it.
+        self._last: FullState | None = None
+        self._before_evaluation: tuple[FullState, FullState] | None = None
         self._by_updates = by_updates
         self._updates = 0
         if by_updates:
@@ -79,6 +86,8 @@ class Watch(keras.callbacks.Callback):
         """
         self._check_over()
         own = self._recorder.read()
+        if kind == "evaluation" and self._before_evaluation is None and self._last is not None:
+            self._before_evaluation = self._last, own
         numbers = self._numbers[kind]
         step = StepTrace(self._epoch, numbers[batch] if batch < len(numbers) else batch, kind)
         if not self._trace.steps:
@@ -97,7 +106,13 @@ class Watch(keras.callbacks.Callback):
         """End the step and write it down."""
         step = self._step
         assert step is not None
-        self._recorder.write(step, logs, self._recorder.read())
+        after = self._last = self._recorder.read()
+        if step.kind == "training":
+            is_changed = not same_values(self.states[-1], after)
+            self._has_change |= is_changed
+            # Of what was executed in a graph no more is seen than that.
+            self._has_idle |= not (is_changed or self._recorder.saw_training)
+        self._recorder.write(step, logs, after)
         self._trace.steps.append(step)
         self._step = None
 
@@ -138,10 +153,15 @@ class Watch(keras.callbacks.Callback):
             # end of a pipeline whose length is not known.
             self._step = None
             self.states.pop()
-        if self._at_end is not None and (
-            self._recorder.saw_training or not same_values(self._at_end, self._recorder.read())
-        ):
-            self.slipped = _LOOKS_AHEAD
+        if self._at_end is not None:
+            if self._recorder.saw_training:
+                self.slipped = _LOOKS_AHEAD
+            elif not same_values(self._at_end, self._recorder.read()):
+                # Weights are changed once more, as by an average: unless it is by what the steps did not.
+                if self._has_idle:
+                    self.slipped = _LOOKS_AHEAD
+                elif not self._has_change:
+                    self.slipped = _TRAINS_ANOTHER
         self._at_end = None
 
     # --- Keras's events ---------------------------------------------------------------------------------
@@ -149,6 +169,8 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         self._epoch = epoch
+        self._has_idle = self._has_change = False
+        self._last = self._before_evaluation = None
         if self._by_updates:
             self._updates = 0
             self.begin(0)
@@ -174,6 +196,10 @@ class Watch(keras.callbacks.Callback):
         self._check_over()
         step = StepTrace(epoch, None, "epoch")
         write_logs(step, "epoch's", logs or {})
+        if self._before_evaluation is not None:
+            self._recorder.write_change(step, *self._before_evaluation, "after the last step")
+        if self._last is not None:
+            self._recorder.write_change(step, self._last, self._recorder.read(), "as the epoch ends")
         self._trace.steps.append(step)
 
 

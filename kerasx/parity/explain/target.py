@@ -14,7 +14,7 @@ import numpy as np
 from kerasx.parity.explain.limit import limited
 from kerasx.parity.first_steps import WHOLE, Steps, take_steps
 from kerasx.parity.judge import Envelope, differences
-from kerasx.parity.noise import Disturbance, measure
+from kerasx.parity.noise import Disturbance, drawn_anew, measure
 from kerasx.parity.records import OWN_METRICS, Array, Record, Reduced, StepTrace, Trace
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
@@ -50,6 +50,8 @@ class Target:
     @cached_property
     def noise(self) -> Envelope:
         """As it is measured when it is first asked for: what is the same to the bit needs none."""
+        if drawn_anew(self.steps.trace, self._again) is not None:
+            return {}  # what differs each time it is drawn is no noise of rounding
         disturbed = [self.repeat(Disturbance(number)) for number in range(1, _REPETITIONS)]
         return measure(self.steps.trace, [self._again, *disturbed])
 
