@@ -74,3 +74,17 @@ class Seen:
             if any(each.outputs is y_pred or same_leaves(each.outputs, y_pred) for y_pred in given):
                 return each
         return own[-1] if own else None
+
+    def over_batch(self, model: keras.Model, rows: int | None) -> list[Forward]:
+        """That forward pass; or all that together go over the rows of the batch, each over a part of them."""
+        of_loss = self.forward_of_loss(model)
+        if of_loss is None:
+            return []
+        alike = [each for each in self.forwards if each.layer is of_loss.layer]
+        sizes = [_rows(each.inputs) for each in alike]
+        return alike if rows and len(alike) > 1 and rows not in sizes and sum(sizes) == rows else [of_loss]
+
+
+def _rows(inputs: Any) -> int:
+    shapes = [leaf.shape for leaf in keras.tree.flatten(inputs) if hasattr(leaf, "shape")]
+    return int(shapes[0][0]) if shapes and len(shapes[0]) else 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasx.parity.records import Role, StepTrace
 from kerasx.parity.seen import Seen
@@ -27,22 +29,38 @@ def write_data(trace: StepTrace, seen: Seen, model: keras.Model) -> None:
     trace.add("data", "the batch", "used" if seen.forwards or seen.taken else "left out")
     if seen.forwards:
         # Of those that the loss is of; one before, as to warm something up, is no part of the step.
-        forward = seen.forward_of_loss(model) or seen.forwards[0]
-        add_structure(trace, "data", "inputs of the first forward pass", forward.inputs)
-    if seen.computed:
+        passes = seen.over_batch(model, _rows_of(trace)) or seen.forwards[:1]
+        add_structure(
+            trace, "data", "inputs of the first forward pass", _joined([each.inputs for each in passes])
+        )
+    if seen.computed and len(seen.over_batch(model, _rows_of(trace))) < 2:
         arguments, _ = seen.computed[0]
         for name in ("y", "sample_weight"):
             add_structure(trace, "data", f"{name} of the loss", arguments.get(name))
 
 
+def _rows_of(trace: StepTrace) -> int | None:
+    """How many rows the batch has that the step was handed; None where that is not known."""
+    handed = next((each.value for name, each in trace.records.items() if name.startswith("batch x")), None)
+    return len(handed) if isinstance(handed, np.ndarray) else None
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Structures of the parts of a batch as one of the whole of it."""
+    if len(parts) == 1:
+        return parts[0]
+    return keras.tree.map_structure(lambda *leaves: np.concatenate([dense(leaf) for leaf in leaves]), *parts)
+
+
 def write_forward(trace: StepTrace, seen: Seen, model: keras.Model) -> None:
     """What the model made of it."""
-    forward = seen.forward_of_loss(model)
-    if forward is not None:
+    passes = seen.over_batch(model, _rows_of(trace))
+    if passes:
+        forward = passes[0]
         trace.add("forward", "training flag", str(forward.training))
         dtypes = dict.fromkeys(dtype_text(leaf) for leaf in leaves(forward.outputs) if leaf is not None)
         trace.add("forward", "dtype of the outputs", ", ".join(dtypes))
-        add_structure(trace, "forward", "outputs", forward.outputs)
+        add_structure(trace, "forward", "outputs", _joined([each.outputs for each in passes]))
     others = [each for each in seen.forwards if each.layer is model]
     trace.add("forward", "forward passes of the model", str(len(others)), "notes")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +13,6 @@ from kerasx.plain import shown_apart
 
 # What training goes on from: a difference in it is not one of the report alone.
 _TRAINING = ("data", "initial-state", "forward", "update", "state")
-
-# What the first forward pass of a step is given and gives; a step may go forward with a part of its batch.
-_OF_PASSES = ("inputs of", "outputs", "y of the loss", "sample_weight of the loss")
 
 _OTHER_OPTIMIZER = (
     "The same weights and reports, to the bit. Only the state of the model's own optimizer differs, as it"
@@ -83,25 +79,12 @@ def _is_idle(difference: Difference, here: Sequence[Difference]) -> bool:
     others = [each for each in here if each.quantity != difference.quantity]
     if difference.quantity == "training flag":
         return not any(each.stage in ("forward", "state") for each in others)
-    if difference.quantity.startswith(_OF_PASSES):
-        if any(each.quantity.startswith("batch x") for each in others):
-            return False
-        if _is_of_parts(difference):
-            return any(not each.quantity.startswith(_OF_PASSES) for each in others)
-        return difference.quantity.startswith("inputs of") and not any(
-            each.quantity.startswith("outputs") for each in others
-        )
+    if difference.quantity.startswith("inputs of"):
+        return not any(each.quantity.startswith(("batch x", "outputs")) for each in others)
     if difference.quantity == "trained variables":
         one, other = (set(str(text).split(", ")) for text in (difference.a, difference.b))
         return not any(each.quantity.removeprefix("change of ") in one ^ other for each in others)
     return False
-
-
-def _is_of_parts(difference: Difference) -> bool:
-    """Whether one side goes forward with a part of the batch that the other takes whole."""
-    shapes = [re.fullmatch(r"shape \[(\d+)(.*)\]", str(each)) for each in (difference.a, difference.b)]
-    rows, rest = zip(*(each.groups() if each else (None, None) for each in shapes), strict=True)
-    return None not in rows and rows[0] != rows[1] and rest[0] == rest[1]
 
 
 def _of_one_output(difference: Difference) -> bool:
