@@ -374,3 +374,17 @@ def test_a_plugins_command(here: Path, install_plugin: Any) -> None:
 def test_version() -> None:
     """The installed version."""
     assert kerasx("--version").stdout == "kerasx 0.1.0\n"
+
+
+def test_a_fault_of_kerasx_itself_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1 says that two trainings differ."""
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr("kerasx.engine.Engine.compare", fails)
+    result = kerasx("compare", "compiled-fit", "custom-step")
+    assert result.exit_code == 70
+    assert "ZeroDivisionError: on purpose" in result.stderr
+    assert "a fault of kerasx" in result.stderr
+    assert result.stdout == ""
