@@ -9,12 +9,13 @@ from typing import Any
 
 from kerasx.parity.explain.numbers import as_written
 from kerasx.parity.explain.samples import Sample, applied
-from kerasx.parity.reference.deviation import Deviation, Scope
+from kerasx.parity.reference.deviation import Scope
 from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.of_criterion import Encoded, OtherCriterion
+from kerasx.parity.reference.of_loss import OfTerms
 
 
-def criteria(sample: Sample, term: Term, scope: Scope, output: str | None) -> list[Deviation]:
+def criteria(sample: Sample, term: Term, scope: Scope, output: str | None) -> list[OfTerms]:
     """Other losses of Keras for the labels and outputs of a term, their parameters estimated."""
     shape = getattr(term.y_pred, "shape", ())
     if not shape:

@@ -25,6 +25,7 @@ from kerasx.parity.reference.of_data import Encoding
 from kerasx.parity.reference.of_loss import (
     NoMask,
     NoSampleWeight,
+    OfTerms,
     WeightNormalization,
 )
 
@@ -45,17 +46,34 @@ def _ranked(
     search: Search, before: Deviations, samples: list[Sample], scope: Scope, kind: str
 ) -> Iterator[Sequence[Deviations]]:
     found: list[tuple[int, Deviations]] = []
+    few = _telling(samples)
     for complexity, structure in _structures(samples[0], scope, _dtypes(search, kind)):
-        changed = [applied(each, structure) for each in samples]
-        if any(each is None for each in changed):
+        if next(_scaled(few, structure, scope), None) is None:
             continue
-        noisy = [with_noise(each, structure) for each in samples]
-        for more, fitted in scales(noisy, changed, scope):  # type: ignore[arg-type]
+        for more, fitted in _scaled(samples, structure, scope):
             found.append((complexity + more, (*structure, *fitted)))
         if not structure and found:
             break
     for least in sorted({complexity for complexity, _ in found}):
         yield [(*before, *each) for complexity, each in found if complexity == least]
+
+
+def _telling(samples: list[Sample]) -> list[Sample]:
+    """As few of the samples as no wrong structure is likely to fit, a short batch among them."""
+    enough = len(samples[0].terms) + 2
+    by_rows = sorted(range(len(samples)), key=lambda place: samples[place].rows)
+    chosen = sorted({by_rows[0], *range(min(enough, len(samples)))})
+    return [samples[place] for place in chosen]
+
+
+def _scaled(
+    samples: list[Sample], structure: Sequence[OfTerms], scope: Scope
+) -> Iterator[tuple[int, tuple[Deviation, ...]]]:
+    """Scales with which a structure gives the losses, with how many there are."""
+    changed = [applied(each, structure) for each in samples]
+    values = [each for each in changed if each is not None]
+    if len(values) == len(samples):
+        yield from scales([with_noise(each, structure) for each in samples], values, scope)
 
 
 _SUMMED: tuple[Literal["none", "outputs", "all"], ...] = ("none", "outputs", "all")
@@ -74,9 +92,9 @@ def _dtypes(search: Search, kind: str) -> list[tuple[str, str]]:
 
 def _structures(
     sample: Sample, scope: Scope, dtypes: Sequence[tuple[str, str]]
-) -> list[tuple[int, Deviations]]:
+) -> list[tuple[int, tuple[OfTerms, ...]]]:
     """Changes of what the loss is computed from, with how many there are: first none, then one, then two."""
-    singles: list[Deviation] = []
+    singles: list[OfTerms] = []
     several = len(sample.terms) > 1
     for term in sample.terms:
         if not term.weight:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kerasx.parity.explain.search import Deviations, Search
 from kerasx.parity.records import Record, StepTrace
-from kerasx.parity.reference.deviation import At
+from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term
+from kerasx.parity.reference.of_loss import OfTerms
 from kerasx.parity.reference.step import TERMS, composed
 from kerasx.parity.values import compared
 
@@ -28,11 +29,30 @@ class Sample:
     at: At
     loss: float
     noise: float
+    # By identity, as hundreds of pairs of deviations have most of their terms in common.
+    _values: dict[int, tuple[Term, float]] = field(default_factory=dict, repr=False, compare=False)
+    _changed: dict[tuple[int, int], tuple[Deviation, Term, Term]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def rows(self) -> int:
         """Of the batch."""
         return self.at.rows
+
+    def unweighted(self, term: Term) -> float:
+        """The value of one of its terms, or of a changed one, before the output's factor."""
+        key = id(term)
+        if key not in self._values:
+            self._values[key] = term, float(term.unweighted())
+        return self._values[key][1]
+
+    def changed(self, term: Term, deviation: OfTerms) -> Term:
+        """A term with a deviation that is of terms."""
+        key = id(deviation), id(term)
+        if key not in self._changed:
+            self._changed[key] = deviation, term, deviation.terms([term], self.at)[0]
+        return self._changed[key][2]
 
 
 def samples_of(
@@ -68,21 +88,21 @@ def samples_of(
     return samples
 
 
-def applied(sample: Sample, structure: Deviations) -> float | None:
+def applied(sample: Sample, structure: Sequence[OfTerms]) -> float | None:
     """The data's part of the loss with some deviations; None where they do not fit."""
     terms = sample.terms
     try:
         for each in structure:
-            terms = each.terms(terms, sample.at)
-        return float(sum(term.value() for term in terms))
+            terms = [sample.changed(term, each) for term in terms]
+        return float(sum(np.float32(sample.unweighted(term)) * np.float32(term.weight) for term in terms))
     except Exception:  # whatever Keras raises on labels and outputs that a loss is not for
         return None
 
 
-def with_noise(sample: Sample, structure: Deviations) -> Sample:
+def with_noise(sample: Sample, structure: Sequence[OfTerms]) -> Sample:
     """A sample with the noise of what deviations compute in a narrower dtype."""
-    disturbed = [tuple(each.disturbed(seed) for each in structure) for seed in range(1, _DISTURBANCES + 1)]
-    if disturbed[0] == structure:
+    disturbed = [[each.disturbed(seed) for each in structure] for seed in range(1, _DISTURBANCES + 1)]
+    if disturbed[0] == list(structure):
         return sample
     own = applied(sample, structure)
     values = [applied(sample, each) for each in disturbed]

@@ -167,7 +167,7 @@ def _shares(
     samples: list[Sample], losses: Any, extras: Any, scope: Scope, same: Callable[[Any], bool]
 ) -> Iterator[tuple[int, tuple[Deviation, ...]]]:
     """Other factors of several outputs, as they make up the loss of each step."""
-    parts = np.array([[float(term.unweighted()) for term in each.terms] for each in samples])
+    parts = np.array([[each.unweighted(term) for term in each.terms] for each in samples])
     if len(samples) < parts.shape[1]:
         return
     solved = _solve(parts, losses - extras)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import keras
 from pydantic import BaseModel, ConfigDict
@@ -75,7 +75,7 @@ class Deviation(BaseModel):
         """Whether the run is, or was last, in a step that it changes."""
         return self.scope in (memory.get(KIND, "training"), "both")
 
-    def disturbed(self, seed: int) -> Deviation:
+    def disturbed(self, seed: int) -> Self:
         """The same with what it computes in a narrower dtype disturbed, by which its noise is measured."""
         return self
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import keras
 import numpy as np
 from keras import ops
 from pydantic import Field
 
-from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.deviation import At
 from kerasx.parity.reference.objective import Prepare, Term, criterion_of
 from kerasx.parity.reference.of_data import Encoding, encoded
 from kerasx.parity.reference.of_loss import OfTerms
@@ -101,7 +101,7 @@ class LossDtype(OfTerms):
     whole: str = "float32"
     disturbance: int = 0
 
-    def disturbed(self, seed: int) -> Deviation:
+    def disturbed(self, seed: int) -> Self:
         """With outputs moved in the last place that the dtype has: another formula rounds as far."""
         return self.model_copy(update={"disturbance": seed})
 
