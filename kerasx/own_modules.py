@@ -18,7 +18,20 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 def own_modules() -> dict[str, ModuleType]:
     """The modules that are neither installed, nor Python's, nor kerasx's or a plugin's, nor the program."""
-    return {name: module for name, module in list(sys.modules.items()) if is_own(name, module)}
+    modules = list(sys.modules.items())
+    # Thousands of modules are parts of a few packages: what is in one that is not the user's is not either.
+    foreign = {name for name, module in modules if "." not in name and _is_foreign(module)}
+    return {
+        name: module
+        for name, module in modules
+        if name.partition(".")[0] not in foreign and is_own(name, module)
+    }
+
+
+def _is_foreign(module: Any) -> bool:
+    """Whether a module, or a package that is in one place alone, is not the user's."""
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and not _is_of_user(file)
 
 
 def is_own(name: str, module: Any) -> bool:
@@ -33,6 +46,7 @@ def is_own(name: str, module: Any) -> bool:
     return bool(places) and all(isinstance(place, str) and _is_of_user(place) for place in places)
 
 
+@functools.cache
 def _is_of_user(place: str) -> bool:
     if os.path.splitext(place)[1] not in (".py", ""):
         return False  # compiled ones cannot be loaded twice
