@@ -58,7 +58,7 @@ def searched(
         told: Told what is being done.
         given: Tried alone; None to look.
         known: What has explained other sides, to be tried first.
-        seconds: How long to look.
+        seconds: Of the processor, how long to look.
     """
     target = apart_from(target, (), bench.reported)
     search = Search(bench, target, propose, seconds)

@@ -18,6 +18,7 @@ from kerasx.parity.reference.of_data import OtherLabels, OtherRows
 
 Deviations = tuple[Deviation, ...]
 
+# Of the processor, so that a busy machine finds what an idle one does.
 SEARCH_SECONDS = 60.0
 _DISTURBANCES = 2
 
@@ -92,7 +93,7 @@ class Search:
         target: The side.
         propose: Gives, for how far one has come, sets of deviations to go on with, in ranks: a rank is
             tried where the one before it did not lead further.
-        seconds: After so long no further sets are tried.
+        seconds: After so many seconds of the processor no further sets are tried.
 
     Attributes:
         tried: How many runs there were.
@@ -106,7 +107,7 @@ class Search:
         self.target = target
         self.tried = 0
         self.is_out_of_time = False
-        self._until = time.monotonic() + seconds
+        self._until = time.process_time() + seconds
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
         self._noises: dict[Deviations, Envelope] = {}
@@ -235,7 +236,7 @@ class Search:
         for rank in self._propose(self, here):
             tried = []
             for each in _unique(rank, here.deviations):
-                if time.monotonic() > self._until:
+                if time.process_time() > self._until:
                     self.is_out_of_time = True
                     break
                 tried.append(self.outcome(each, here.ignored))
