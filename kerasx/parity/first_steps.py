@@ -197,7 +197,7 @@ def _build_metrics(task: TrainingTask) -> None:
     # Whatever a model raises on what it is not made for, it raises again in its step.
     with contextlib.suppress(Exception):
         keras.Model.compute_metrics(model, x, y, model(x, training=False), sample_weight)
-    model.reset_metrics()
+    keras.Model.reset_metrics(model)  # not one of its own, which may leave some as they are
 
 
 def _about(assembly: Assembly) -> dict[str, Any]:
