@@ -52,9 +52,10 @@ def executions(
     _check(experiment, chosen, model, mode)
     brought_steps = model.steps_per_execution
     if mode != "fused":
+        asked_steps = experiment.steps_per_call or brought_steps
         # Keras's own rule, which is off on a CPU, where nothing is asked for.
         jit = bool(model.jit_compile) if experiment.jit is None else experiment.jit
-        return [Execution(mode, jit and mode != "eager" and capabilities.jit, brought_steps)]
+        return [Execution(mode, jit and mode != "eager" and capabilities.jit, asked_steps)]
 
     per_call = experiment.steps_per_call or (
         brought_steps if brought_steps > 1 else default_steps_per_call(steps)
@@ -136,7 +137,7 @@ def _check(experiment: Experiment, chosen: ChosenStrategy, model: keras.Model, m
         )
     if experiment.jit and not capabilities.jit:
         raise UsageError(f"The strategy `{chosen.name}` cannot be compiled by XLA: leave --jit out.")
-    if experiment.steps_per_call is not None and mode != "fused":
+    if experiment.steps_per_call not in (None, 1) and mode != "fused":
         raise UsageError(
             f"Steps a call are for the execution `fused`, and this one is `{mode}`, which calls every step:"
             " leave --steps-per-call out."

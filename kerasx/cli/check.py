@@ -46,7 +46,9 @@ def check(
     Exits with 1 where it does not.
     """
     from kerasx.engine import Engine
+    from kerasx.parity.explain.limit import own_process
 
+    own_process()
     told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
     expected = [each.strip() for each in (expect or "").split(",") if each.strip()]
     result = Engine(runs=runs).check(

@@ -42,7 +42,9 @@ def explain(
     Exits with 1 where they differ.
     """
     from kerasx.engine import Engine
+    from kerasx.parity.explain.limit import own_process
 
+    own_process()
     told = (lambda text: None) if quiet else (lambda text: console(err=True).print(text, style="dim"))
     result = Engine(runs=runs).explain(*(names or []), experiment=experiment, again=again, told=told)
     if json:
@@ -57,6 +59,8 @@ def show(result: Any) -> None:
     """Print an explanation for people."""
     out = console()
     affects = {"report": ", in the report only", "training": ", in the training"}.get(result.affects, "")
+    if result.is_doubtful:
+        out.print(result.reference, style="red")
     out.print(f"{result.a} and {result.b}: {result.verdict}{affects}", style="bold")
     for number, finding in enumerate(result.findings):
         out.print()
@@ -68,7 +72,7 @@ def show(result: Any) -> None:
     for findings in result.alternatives:
         for finding in findings:
             out.print(f"Or: {finding.sentence}  [{finding.cause}]", markup=False)
-    for note in (*result.notes, result.reference):
+    for note in (*result.notes, *([] if result.is_doubtful else [result.reference])):
         out.print(note, style="dim")
 
 

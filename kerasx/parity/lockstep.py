@@ -213,6 +213,4 @@ def _by_random_numbers(found: Sequence[Difference], *, a_has_jit: bool) -> Diffe
 
 
 def _one_step_a_call(experiment: Experiment) -> Experiment:
-    if experiment.execution != "fused":
-        return experiment
     return experiment.with_values(steps_per_call=1)

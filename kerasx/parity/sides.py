@@ -65,7 +65,8 @@ class Named:
         """The same, executed operation by operation, in which what happens within a step can be seen."""
         if self.trace is not None:
             return self
-        values = {**AS_IT_COMES, "execution": "eager"}
+        # One step a call, whatever a model was compiled with.
+        values = {**AS_IT_COMES, "execution": "eager", "steps_per_call": 1}
         return replace(self, experiment=self.experiment.with_values(**values))
 
     def chosen(self, registry: Registry) -> ChosenStrategy:

@@ -48,12 +48,7 @@ def judged(
         )
         said = _agreement(nearest) + _by_batch(beyond)
         return Pair(a.name, b.name, "equivalent", None, nearest, tuple(found), said)
-    place = _place(deciding[0])
-    # A quantity that differed in a step that agreed otherwise says nothing about the step that does not.
-    harmless = {each.quantity for each in beyond[: beyond.index(deciding[0])] if _place(each) != place}
-    here = [each for each in beyond if _place(each) == place]
-    telling = [each for each in here if each.quantity not in harmless] or here
-    first = next((each for each in telling if not _is_idle(each, here)), telling[0])
+    first, here = where_they_part(beyond)
     affects = affected(deciding)
     if not weighed and first.kind == "end" and a.weights_digest != b.weights_digest:
         affects = "training"  # of the weights nothing is known but that they are others
@@ -66,6 +61,21 @@ def judged(
     if a.weights_digest is not None and a.weights_digest == b.weights_digest:
         said += " The trainings end with the same weights, to the bit."
     return Pair(a.name, b.name, "diverged", affects, first, tuple(here), said)
+
+
+def where_they_part(beyond: Sequence[Difference]) -> tuple[Difference, list[Difference]]:
+    """The first difference of the first step that does something else, and all that differs in that step.
+
+    Args:
+        beyond: Differences beyond noise, in order, of which one decides at least.
+    """
+    deciding = next(each for each in beyond if each.decides)
+    place = _place(deciding)
+    # A quantity that differed in a step that agreed otherwise says nothing about the step that does not.
+    harmless = {each.quantity for each in beyond[: beyond.index(deciding)] if _place(each) != place}
+    here = [each for each in beyond if _place(each) == place]
+    telling = [each for each in here if each.quantity not in harmless] or here
+    return next((each for each in telling if not _is_idle(each, here)), telling[0]), here
 
 
 def _is_idle(difference: Difference, here: Sequence[Difference]) -> bool:

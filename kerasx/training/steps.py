@@ -124,6 +124,9 @@ def returning_logs(step: Step, name: str) -> Step:
                 f"The step `{name}` has to return a dictionary of logs, and returned {type(logs).__name__}."
                 " End it with `return model.compute_metrics(x, y, y_pred, sample_weight)`."
             )
+        for key, value in logs.items():
+            if value is None or isinstance(value, str | bytes):
+                raise UsageError(f"The step `{name}` returned {value!r} as `{key}`, which is no number.")
         return logs
 
     return checked

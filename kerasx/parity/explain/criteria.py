@@ -41,6 +41,10 @@ def criteria(sample: Sample, term: Term, scope: Scope, output: str | None) -> li
                 logits=is_crossentropy and not is_binary and activation != "sigmoid")  # fmt: skip
             add("BinaryCrossentropy", options=options, labels=encoding, activation=activation,
                 logits=is_binary)  # fmt: skip
+            if not labels:
+                # Of what is no probability it makes something else than the one for one-hot rows.
+                add("SparseCategoricalCrossentropy", options=options, activation=activation,
+                    logits=is_crossentropy and not is_binary and activation != "sigmoid")  # fmt: skip
         for name in ("CategoricalCrossentropy", "BinaryCrossentropy"):
             add(name, labels=encoding, plain=False)
         for from_logits in (True, False):

@@ -10,6 +10,9 @@ from kerasx.parity.judge import Difference
 from kerasx.parity.result import html_table
 from kerasx.plain import shown_value
 
+# How it begins, where the reference does not equal `fit`.
+BEWARE = "Beware:"
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -135,6 +138,11 @@ class Explanation:
         return self.verdict != "diverged"
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether the reference does not equal `fit` on the installed Keras, which is said first."""
+        return self.reference.startswith(BEWARE)
+
+    @property
     def causes(self) -> tuple[str, ...]:
         """The ids of the causes that were found."""
         return tuple(each.cause for each in self.findings)
@@ -149,7 +157,7 @@ class Explanation:
         return (
             f"unknown: no cause of the catalogue, alone or with others, does what {self.b} does. They part"
             f" at stage {first.stage}, epoch {first.epoch}{step}: {first.quantity} is"
-            f" {shown_value(first.a)} with Keras and {shown_value(first.b)} there."
+            f" {shown_value(first.a)} with Keras and {shown_value(first.b)} there{_by_what(first)}."
         )
 
     @property
@@ -158,7 +166,8 @@ class Explanation:
         affects = {"report": ", in the report only", "training": ", in the training"}.get(
             self.affects or "", ""
         )
-        lines = [f"{self.a} and {self.b}: {self.verdict}{affects}"]
+        lines = [self.reference] if self.is_doubtful else []
+        lines.append(f"{self.a} and {self.b}: {self.verdict}{affects}")
         for each in self.findings:
             lines += ["", f"{each.sentence}  [{each.cause}]"]
             lines += [
@@ -209,3 +218,11 @@ class Explanation:
         unknown = "<p>Something is left that no known cause explains.</p>" if self.unexplained else ""
         verdict = html.escape(f"{self.a} and {self.b}: {self.verdict}")
         return f"<p>{verdict}</p>{html_table(heads, rows)}{unknown}"
+
+
+def _by_what(difference: Difference) -> str:
+    """By which one factor a side's values are larger or smaller; nothing where it is not one."""
+    ratio = difference.ratio
+    if not ratio or abs(ratio - 1.0) <= 1e-3:
+        return ""
+    return f", {1 / ratio:.3f} times larger" if abs(ratio) < 1 else f", {ratio:.3f} times smaller"

@@ -231,4 +231,6 @@ def unmoved_variables(search: Search, ours: StepTrace, theirs: StepTrace) -> lis
         if any(np.any(change) for name, change in named(step, "change of ").items() if name in left_out)
     }
     epochs = tuple(sorted({step.epoch for _, step in training(search.target)} - moved))
+    if not moved and {name for name in own if np.any(own[name])} & trained <= still:
+        return []  # who trains nothing at all has not left something out
     return [OtherVariables(left_out=left_out, epochs=epochs if moved else ())]

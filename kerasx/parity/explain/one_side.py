@@ -6,20 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from kerasx.errors import UsageError
-from kerasx.parity.explain.finding import Explanation
+from kerasx.parity.explain.finding import BEWARE, Explanation
 from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
 from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Outcome, Search
-from kerasx.parity.explain.target import Target, apart_from
+from kerasx.parity.explain.target import Target, apart_from, applies, named, training
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences
 from kerasx.parity.noise import Disturbance, measure
 from kerasx.parity.records import OWN_METRICS
 from kerasx.parity.reference.bench import KERAS, Bench
 from kerasx.parity.sides import Named
-from kerasx.parity.verdict import affected
+from kerasx.parity.verdict import affected, where_they_part
 from kerasx.registry import Registry
 
 Told = Callable[[str], None]
@@ -103,11 +104,14 @@ def told_of(
         return Explanation(keras_side, side, verdict, None, reference=reference, notes=(*notes, SAME))
     deciding = [each for each in every if each.beyond and each.decides]
     affects = affected(deciding)
+    parts, _ = where_they_part([each for each in every if each.beyond])
+    if _does_nothing(search.target):
+        notes = [*notes, f"{side} does nothing with the batches: no gradient and no update was seen"]
     if search.is_out_of_time:
         notes = [*notes, f"the search was ended after {search.tried} runs of the reference"]
     if not found:
         return Explanation(
-            keras_side, side, "diverged", affects, (), (), True, deciding[0], reference, "", tuple(notes)
+            keras_side, side, "diverged", affects, (), (), True, parts, reference, "", tuple(notes)
         )
     sets = _distinct(found)
     named = [findings_of(search, each, side, affects) for each in sets]
@@ -119,10 +123,20 @@ def told_of(
         named[0],
         tuple(named[1:]),
         False,
-        deciding[0],
+        parts,
         reference,
         apart(named) if len(named) > 1 else "",
         tuple(notes),
+    )
+
+
+def _does_nothing(target: Target) -> bool:
+    """Whether a side takes steps in which it trains nothing."""
+    steps = [step for _, step in training(target)]
+    return bool(steps) and not any(
+        applies(step) or named(step, "tape gradient of ") or np.any(change)
+        for step in steps
+        for change in [*named(step, "change of ").values(), 0.0]
     )
 
 
@@ -162,4 +176,4 @@ def checked(bench: Bench, side: Named, registry: Registry, whole: int) -> str:
     if not decides(found):
         return f"The reference equals `fit` on {version}, within rounding."
     first = next(each for each in found if each.beyond and each.decides)
-    return f"Beware: the reference does not equal `fit` on {version}: {told_left(first)}."
+    return f"{BEWARE} the reference does not equal `fit` on {version}: {told_left(first)}."

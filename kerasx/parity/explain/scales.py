@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerasx.parity.explain.numbers import as_written
@@ -145,18 +147,39 @@ def dimensions(terms: Sequence[Term]) -> dict[str, float]:
             values = tuple(term.row_values().shape)
         except Exception:  # whatever a loss raises
             continue
+        averages = _averages(term)
         outputs = float(shape[-1]) if len(shape) > 1 else 1.0
         steps = float(np.prod(values[1:])) if len(values) > 1 else 1.0
         inner = float(np.prod(shape[1:])) if len(shape) > 1 else 1.0
         for name, size in (("outputs", outputs), ("steps", steps), ("elements", inner)):
             if size > 1:
-                found.setdefault(name, size)
+                if name == "steps" or averages:
+                    found.setdefault(name, size)
                 found.setdefault(f"1/{name}", 1.0 / size)
         for place, size in enumerate(shape[1:-1]):
             if size and size > 1:
                 found.setdefault(f"axis {place + 1}", float(size))
                 found.setdefault(f"1/axis {place + 1}", 1.0 / size)
     return found
+
+
+def _averages(term: Term) -> bool:
+    """Whether the criterion is a mean over the last axis, which outputs that are there twice do not change.
+
+    Of one that is a sum over classes there is no sum to take in place of a mean.
+    """
+    if getattr(term.y_true, "shape", None) != getattr(term.y_pred, "shape", ()):
+        return False
+    try:
+        twice = replace(
+            term,
+            y_true=keras.ops.concatenate([term.y_true, term.y_true], axis=-1),
+            y_pred=keras.ops.concatenate([term.y_pred, term.y_pred], axis=-1),
+        )
+        once, doubled = (keras.ops.convert_to_numpy(each.row_values()) for each in (term, twice))
+    except Exception:  # whatever a loss raises
+        return False
+    return bool(np.allclose(once, doubled, rtol=1e-3, atol=1e-6))
 
 
 def _is_count(value: float) -> bool:

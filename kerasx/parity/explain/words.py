@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.reference import (
     of_criterion,
     of_data,
@@ -33,14 +32,18 @@ def sentence(side: str, deviations: Sequence[Deviation], criterion: str) -> str:
         criterion: What the loss is called.
     """
     first = deviations[0]
-    tell = _TOLD.get(type(first))
-    told = tell(first, criterion) if tell is not None else CAUSES[first.cause].what
+    told = _TOLD[type(first)](first, criterion)
     where = {
         "evaluation": "in the evaluation ",
         "both": "in training and evaluation ",
         "training": "",
     }[first.scope]
     return f"`{side}` {where}{told}."
+
+
+def has_words(deviation: type[Deviation]) -> bool:
+    """Whether there is a sentence for what a kind of deviation does."""
+    return deviation in _TOLD
 
 
 def factor_of(deviations: Sequence[Deviation]) -> float | None:
@@ -132,7 +135,7 @@ def _measured(each: of_metrics.Measured, criterion: str) -> str:
         parts.append(
             f"weighs `{each.metric}`" if each.weighted else f"leaves sample weights out of `{each.metric}`"
         )
-    return " and ".join(parts) or CAUSES[each.cause].what
+    return " and ".join(parts) or f"measures `{each.metric}` otherwise"
 
 
 def _last(each: of_report.LastLogs, criterion: str) -> str:
@@ -202,6 +205,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     of_criterion.BroadcastWeights: lambda each, _: (
         "multiplies weights in a column with the losses of rows: every row is weighted with every other's"
     ),
+    of_criterion.LabelsOfLoss: lambda each, _: (
+        f"gives the loss labels as {each.encoding.replace('-', ' ')}, and nothing else"
+    ),
     of_criterion.LossDtype: lambda each, _: f"computes the loss in {each.dtype}",
     of_gradient.UnscaledLoss: lambda each, _: (
         "takes the gradient of the loss without `optimizer.scale_loss`, and the optimizer divides by the"
@@ -226,6 +232,9 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
     ),
     of_update.MicroBatches: lambda each, _: (
         f"cuts each batch in {each.calls}, whose gradients the optimizer accumulates: it counts each part"
+    ),
+    of_update.NotFinalized: lambda each, _: (
+        "does not copy averaged weights into the model when training ends"
     ),
     of_update.Accumulation: lambda each, _: (
         f"applies the {'mean' if each.mean else 'sum'} of the gradients of {each.steps} steps at once"
@@ -279,6 +288,12 @@ _TOLD: dict[type[Deviation], Callable[[Any, str], str]] = {
         f"returns {'a value of its own' if each.given else 'the loss of the batch'} as `loss`, which Keras"
         " throws away: it reports the tracker's,"
         + (" the mean" if each.tracked else " which was never updated and is 0.0")
+    ),
+    of_report.OtherLossReported: lambda each, _: (
+        "reports the mean of the outputs as the loss, as Keras 2's `compiled_loss` and `compiled_metrics` do"
+        " in Keras 3"
+        if each.what == "mean-output"
+        else "reports the loss without what layers add to it"
     ),
     of_report.LossUnweighted: lambda each, _: (
         "reports a mean over batches, in which the short one counts as much as the others"
