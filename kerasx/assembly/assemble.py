@@ -236,7 +236,9 @@ def _completed(
     values: dict[str, Any] = {
         "execution": task.execution.mode,
         "jit": task.execution.jit,
-        "steps_per_call": task.execution.steps_per_call if task.execution.fused else experiment.steps_per_call,
+        "steps_per_call": task.execution.steps_per_call
+        if task.execution.fused
+        else experiment.steps_per_call,
         "devices": experiment.devices or 1,
     }
     if not _arrives_built(experiment):

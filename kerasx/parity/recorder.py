@@ -130,7 +130,8 @@ class StepRecorder:
         inputs = next(iter([*arguments, *named]), None)
         # Positions after the first are the layer's own; `training` is passed by name.
         training = options.get("training")
-        self._seen.forwards.append(Forward(layer, inputs, training, outputs, bool(self._seen.taken)))
+        follows = bool(self._seen.taken), bool(self._seen.applies)
+        self._seen.forwards.append(Forward(layer, inputs, training, outputs, *follows))
         if layer is self._model:
             self._seen.order.append(f"forward {training}")
 

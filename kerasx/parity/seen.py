@@ -21,6 +21,7 @@ class Forward:
         training: The flag that was passed by name.
         outputs: What came back.
         follows_gradient: Whether gradients had been taken in the step before.
+        follows_update: Whether an optimizer had applied some.
     """
 
     layer: Any
@@ -28,6 +29,7 @@ class Forward:
     training: Any
     outputs: Any
     follows_gradient: bool
+    follows_update: bool = False
 
 
 @dataclass
@@ -80,7 +82,8 @@ class Seen:
         of_loss = self.forward_of_loss(model)
         if of_loss is None:
             return []
-        alike = [each for each in self.forwards if each.layer is of_loss.layer]
+        # What is gone over after an update is another batch.
+        alike = [each for each in self.forwards if each.layer is of_loss.layer and not each.follows_update]
         sizes = [_rows(each.inputs) for each in alike]
         return alike if rows and len(alike) > 1 and rows not in sizes and sum(sizes) == rows else [of_loss]
 
