@@ -12,6 +12,9 @@ from kerasx.errors import KerasxError, PluginError, UsageError, one_line
 from kerasx.references import own_lines
 from kerasx.registry import Registration
 
+# Of Keras, on a metric that was given nothing.
+UNBUILT = "metric has not yet been built"
+
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _BACKENDS = tuple(Path(sysconfig.get_path("purelib"), name) for name in ("keras", "tensorflow"))
 _CORE = Path(__file__).parent.parent
@@ -63,7 +66,7 @@ def training_error(
                 details=details,
                 lines=own_lines(each for each in frames if _is_own(Path(each.filename))),
             )
-    if "metric has not yet been built" in str(error):
+    if UNBUILT in str(error):
         # As Keras puts it where an epoch ends before it has begun, or metrics were left aside in it.
         none = "the pipeline handed out no batch"
         unmeasured = (

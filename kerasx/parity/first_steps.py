@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly, assemble
-from kerasx.assembly.blame import training_error
+from kerasx.assembly.blame import UNBUILT, training_error
 from kerasx.assembly.callbacks import make_callbacks
 from kerasx.assembly.isolation import isolated
 from kerasx.assembly.model import kept
@@ -79,6 +79,7 @@ def take_steps(
     epochs: int = EPOCHS,
     whole: int = 0,
     begins: Callable[[], None] = lambda: None,
+    builds: bool = False,
 ) -> Steps:
     """Train a few steps of two epochs in a freshly loaded setting.
 
@@ -93,6 +94,7 @@ def take_steps(
         epochs: Of how many epochs at most.
         whole: Epochs of so many steps are taken whole.
         begins: Called when all is set up, before the first step.
+        builds: Whether metrics that steps may leave aside are built before.
 
     Raises:
         UsageError: Something in the experiment is unknown, does not fit, or raises.
@@ -113,19 +115,38 @@ def take_steps(
         try:
             assembly.task.callbacks = stack.enter_context(own_callbacks(assembly))
             assembly.task.epochs = min(epochs, assembly.task.epochs)
-            if observes:
+            if builds:
                 _build_metrics(assembly.task)
             begins()
-            steps = _take(assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates)
+            steps: Steps | None = _take(
+                assembly, side.name, numbers, observes, states, disturbance, by_updates=by_updates
+            )
         except KerasxError:
             raise
         except Exception as error:
-            if not isinstance(assembly.chosen.strategy, LoopStrategy) or by_updates or not observes:
+            if observes and not builds and UNBUILT in str(error):
+                steps = None
+            elif not isinstance(assembly.chosen.strategy, LoopStrategy) or by_updates or not observes:
                 raise training_error(error, assembly.resolver, f"Tracing {side.name} failed") from error
-            # It may want a data set, where it was handed what is like one.
-            steps = Steps(Trace(side.name), [], "the loop takes its batches for a data set")
+            else:
+                # It may want a data set, where it was handed what is like one.
+                steps = Steps(Trace(side.name), [], "the loop takes its batches for a data set")
         finally:
             assembly.put_execution_back()
+    if steps is None:
+        return take_steps(
+            side,
+            registry,
+            observes=observes,
+            states=states,
+            disturbance=disturbance,
+            draws=draws,
+            by_updates=by_updates,
+            epochs=epochs,
+            whole=whole,
+            begins=begins,
+            builds=True,
+        )
     if steps.slipped is not None and not observes:
         # What was told of steps before it was known that they cannot be told apart says nothing of them.
         return replace(steps, trace=replace(steps.trace, steps=[]), states=[])
@@ -186,9 +207,10 @@ def _take(
 
 
 def _build_metrics(task: TrainingTask) -> None:
-    """Build the metrics that the model was compiled with, as `fit` does before it trains in a graph.
+    """Build the metrics that the model was compiled with, of which a step gave nothing to one.
 
-    Eagerly it does not, and what a step gives nothing then has no result.
+    In a graph it may have been built all the same; eagerly it has no result then. Nowhere else are they built
+    ahead: what a metric becomes is up to what the step gives it first.
     """
     model, batch = task.model, rows_of(task.batches, 0, 0)
     if batch is None or not model.compiled:
