@@ -39,6 +39,22 @@ def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
     assert "compute_loss" in found.idioms[0].instead
 
 
+def test_idioms_that_keras_has_no_longer_are_answered_where_they_raise() -> None:
+    with pytest.raises(kerasx.UsageError, match="no attribute 'get_scaled_loss'") as raised:
+        check("Keras2Gone", "plain", loss="mean_squared_error")
+    found = str(raised.value)
+    line = Path(checked.__file__).read_text()[: Path(checked.__file__).read_text().index(".get_scaled_loss")]
+    place = f"checked.py:{line.count(chr(10)) + 1}"
+    assert f"{place}: `get_scaled_loss` is of Keras 2. Today: `optimizer.scale_loss(loss)`." in found
+    assert "get_unscaled_gradients" not in found  # which did not raise yet
+    said = [each for each in raised.value.lines if "Today: " in each]
+    assert [each.split("`")[1] for each in said] == [
+        "get_scaled_loss",
+        "get_unscaled_gradients",
+        "compiled_metrics",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

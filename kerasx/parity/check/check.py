@@ -13,6 +13,7 @@ from kerasx.component import Component
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
 from kerasx.parity.check.ground import Ground, NotApplicableError
+from kerasx.parity.check.idioms import Idiom
 from kerasx.parity.check.own import own_ground
 from kerasx.parity.check.result import Check, Checked
 from kerasx.parity.check.scenarios import (
@@ -103,7 +104,7 @@ def _checked(
             continue
         except UsageError as error:
             if scenario is scenarios[0]:
-                raise
+                raise _with_idioms(error, subject.idioms) from error
             results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
         explanation = held.explanation
@@ -135,6 +136,13 @@ def _named(names: Sequence[str]) -> list[Scenario]:
         if name not in known:
             raise UsageError(f"There is no scenario `{name}`. {suggestion(name, known, what='scenarios')}")
     return [each for name, each in known.items() if not names or name in names]
+
+
+def _with_idioms(error: UsageError, idioms: Sequence[Idiom]) -> UsageError:
+    """What a step raised, with what to write in place of what Keras has no longer."""
+    gone = [each.sentence for each in idioms if f"'{each.name}'" in str(error)]
+    lines = [*error.lines, *(each.sentence for each in idioms)]
+    return UsageError(" ".join([str(error), *gone]), details=error.details, lines=lines)
 
 
 def _raised(error: UsageError) -> str:

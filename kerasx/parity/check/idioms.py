@@ -42,6 +42,11 @@ class Idiom:
     line: int
     instead: str
 
+    @property
+    def sentence(self) -> str:
+        """Where it is, and what to write."""
+        return f"{self.file}:{self.line}: `{self.name}` is of Keras 2. Today: {self.instead}."
+
     def to_dict(self) -> dict[str, Any]:
         """As `kerasx check --json` prints it."""
         return dict(vars(self))
