@@ -317,6 +317,28 @@ class Keras2Gone(keras.Model):
         return self.compiled_metrics.result()
 
 
+class DerivedFromKeras2(Keras2):
+    """Whose idioms are its base's."""
+
+
+def built_keras_2() -> keras.Model:
+    kind = DerivedFromKeras2  # which the source of this does not tell
+    inputs = keras.Input((5,))
+    model = kind(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("sgd", "mse")
+    return model
+
+
+@tf.function  # type: ignore[untyped-decorator]
+def _updated(model: keras.Model, y: Any, y_pred: Any) -> Any:
+    return model.compiled_metrics.update_state(y, y_pred)
+
+
+def calls_keras_2(model: keras.Model, data: Any) -> Any:
+    x, y = data
+    _updated(model, y, model(x))
+
+
 def endless(model: keras.Model, data: Any) -> Any:
     while True:
         pass

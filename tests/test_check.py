@@ -21,6 +21,8 @@ import checked  # noqa: E402
 import keras  # noqa: E402
 from checking import MINE, check  # noqa: E402
 
+from kerasx.parity.check.idioms import idioms_in  # noqa: E402
+
 
 def test_a_step_that_does_all_that_fit_does_passes() -> None:
     """In all nineteen scenarios: see tests/soak."""
@@ -37,6 +39,15 @@ def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
     line = Path(checked.__file__).read_text().splitlines()[found.idioms[0].line - 1]
     assert found.idioms[0].name in line
     assert "compute_loss" in found.idioms[0].instead
+
+
+def test_idioms_are_looked_for_in_what_a_builder_builds_and_in_its_bases() -> None:
+    found = check("built_keras_2", "plain")
+    assert {each.name for each in found.idioms} == {"compiled_loss", "compiled_metrics"}
+
+
+def test_idioms_are_looked_for_in_the_functions_that_a_step_calls() -> None:
+    assert [each.name for each in idioms_in(checked.calls_keras_2)] == ["compiled_metrics"]
 
 
 def test_idioms_that_keras_has_no_longer_are_answered_where_they_raise() -> None:

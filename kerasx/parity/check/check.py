@@ -13,7 +13,7 @@ from kerasx.component import Component
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
 from kerasx.parity.check.ground import Ground, NotApplicableError
-from kerasx.parity.check.idioms import Idiom
+from kerasx.parity.check.idioms import Idiom, each_once
 from kerasx.parity.check.own import own_ground
 from kerasx.parity.check.result import Check, Checked
 from kerasx.parity.check.scenarios import (
@@ -88,6 +88,7 @@ def _checked(
     told(f"looking what {subject.name} takes")
     leaving = [each for each in expected if each in STAGES]
     ground, computes_own = _ground(subject, experiment, registry)
+    idioms = each_once((*subject.idioms, *ground.idioms))
     known: list[Deviations] = []
     results = []
     for scenario in scenarios:
@@ -104,7 +105,7 @@ def _checked(
             continue
         except UsageError as error:
             if scenario is scenarios[0]:
-                raise _with_idioms(error, subject.idioms) from error
+                raise _with_idioms(error, idioms) from error
             results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
         explanation = held.explanation
@@ -125,7 +126,7 @@ def _checked(
         subject.kind,
         ground.task.described,
         tuple(results),
-        subject.idioms,
+        idioms,
         tuple(notes),
     )
 

@@ -19,6 +19,7 @@ from kerasx.data.signature import Signature
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.parity.check.ground import Ground
+from kerasx.parity.check.idioms import idioms_in
 from kerasx.parity.check.subject import Subject
 from kerasx.parity.check.tasks import Task, tasks_for
 from kerasx.parity.sides import Named
@@ -45,6 +46,7 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
         # Without data there is nothing for a builder to adapt to.
         signature = Signature(None, None) if dataset is None else dataset.signature
         model = build_model(own, signature, resolver)
+        idioms = idioms_in(model)  # here, while the module of its class is known
         loss = experiment.loss
         if loss is None and not model.compiled:
             raise UsageError(
@@ -53,13 +55,13 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
             )
         task = _task_of(_compiled_loss(model) if loss is None else loss, loss)
         if dataset is not None:
-            return Ground(task, subject.make, subject.own, _rows_of(dataset, subject))
+            return Ground(task, subject.make, subject.own, _rows_of(dataset, subject), idioms)
         if not getattr(model, "inputs", None):
             raise UsageError(
                 f"`{subject.name}` does not tell the shape of its inputs: name the data that it is for, as in"
                 " `--dataset mine.py:data` or `--dataset rows.npz`."
             )
-        return Ground(task, subject.make, subject.own, _made_rows(model, task))
+        return Ground(task, subject.make, subject.own, _made_rows(model, task), idioms)
 
 
 def _compiled_loss(model: keras.Model) -> Component:
