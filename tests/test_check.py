@@ -67,6 +67,19 @@ def test_idioms_that_keras_has_no_longer_are_answered_where_they_raise() -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "described"),
+    [
+        ("built", {}, "sparse_categorical_crossentropy, as the model is compiled"),
+        ("own_architecture", {"dataset": MINE + "rows"}, "mean_squared_error, as the model is compiled"),
+    ],
+)
+def test_the_loss_that_a_model_is_compiled_with_is_told(
+    name: str, options: dict[str, str], described: str
+) -> None:
+    assert check(name, "plain", **options).loss == described
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("raising", "ValueError: boom"),

@@ -53,7 +53,7 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
                 f"`{subject.name}` builds a model that is not compiled: name the loss that it is for, as in"
                 " `--loss mean_squared_error`."
             )
-        task = _task_of(_compiled_loss(model) if loss is None else loss, loss)
+        task = _compiled_task(model) if loss is None else _task_of(loss)
         if dataset is not None:
             return Ground(task, subject.make, subject.own, _rows_of(dataset, subject), idioms)
         if not getattr(model, "inputs", None):
@@ -64,16 +64,22 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
         return Ground(task, subject.make, subject.own, _made_rows(model, task), idioms)
 
 
-def _compiled_loss(model: keras.Model) -> Component:
-    loss = model.loss
-    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or type(loss).__name__
-    return Component(name=str(name))
+def _compiled_task(model: keras.Model) -> Task:
+    """Of the loss that a model is compiled with, which an experiment does not name then."""
+    name = _name_of(model.loss)
+    return replace(tasks_for(Component(name=name))[0], loss=None, compiled=name)
 
 
-def _task_of(named: Any, loss: Any) -> Task:
-    if not isinstance(named, Component):
-        return Task("values", loss)
-    return replace(tasks_for(named)[0], loss=loss)
+def _name_of(loss: Any) -> str:
+    if loss is None or isinstance(loss, str):
+        return loss or "none"
+    if isinstance(loss, list | tuple | dict):
+        return "one for each output"
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
+
+
+def _task_of(loss: Any) -> Task:
+    return tasks_for(loss)[0] if isinstance(loss, Component) else Task("values", loss)
 
 
 def _rows_of(dataset: Dataset, subject: Subject) -> Rows:
