@@ -345,6 +345,44 @@ def calls_keras_2(model: keras.Model, data: Any) -> Any:
     _updated(model, y, model(x))
 
 
+class Adversarial(keras.Model):
+    """As Keras's guide has it: two networks, two optimizers, and no `call`."""
+
+    def __init__(self, discriminator: Any, generator: Any, size: int) -> None:
+        super().__init__()
+        self.discriminator, self.generator, self.size = discriminator, generator, size
+
+    def compile(self, d_optimizer: Any, g_optimizer: Any) -> None:
+        super().compile()
+        self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+
+    def train_step(self, data: Any) -> Any:
+        return {"loss": 0.0}
+
+
+class AdversarialCall(Adversarial):
+    """With a `call`."""
+
+    def call(self, x: Any) -> Any:
+        return self.discriminator(x)
+
+
+def adversarial(kind: Any = Adversarial) -> keras.Model:
+    model = kind(keras.layers.Dense(1), keras.layers.Dense(5), 3)
+    model.compile("sgd", "sgd")
+    return model  # type: ignore[no-any-return]
+
+
+def adversarial_call() -> keras.Model:
+    return adversarial(AdversarialCall)
+
+
+def without_loss() -> keras.Model:
+    model = OwnArchitecture()
+    model.compile("adam")
+    return model
+
+
 def endless(model: keras.Model, data: Any) -> Any:
     while True:
         pass

@@ -59,11 +59,7 @@ def test_idioms_that_keras_has_no_longer_are_answered_where_they_raise() -> None
     assert f"{place}: `get_scaled_loss` is of Keras 2. Today: `optimizer.scale_loss(loss)`." in found
     assert "get_unscaled_gradients" not in found  # which did not raise yet
     said = [each for each in raised.value.lines if "Today: " in each]
-    assert [each.split("`")[1] for each in said] == [
-        "get_scaled_loss",
-        "get_unscaled_gradients",
-        "compiled_metrics",
-    ]
+    assert [each.split("`")[1] for each in said] == ["get_unscaled_gradients", "compiled_metrics"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +88,27 @@ def test_what_cannot_be_checked_is_answered(name: str, said: str) -> None:
     with pytest.raises(kerasx.UsageError) as raised:
         check(name)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "adversarial",
+            "which has no `call`: its own step is all that can train it, .* Give the class a `call`",
+        ),
+        ("adversarial_call", "whose `compile` does not take all that Keras's does .*`super.*compile`"),
+        ("without_loss", "no loss that Keras knows: .* Name the loss that it is for, as in `--loss"),
+    ],
+)
+def test_what_fit_would_not_train_is_refused_with_what_to_do(name: str, said: str) -> None:
+    with pytest.raises(kerasx.UsageError, match=said):
+        check(name, "plain", dataset=MINE + "rows")
+
+
+def test_a_class_that_is_not_made_of_inputs_and_outputs_is_refused() -> None:
+    with pytest.raises(kerasx.UsageError, match=r"made as `Adversarial\(inputs, outputs\)`.*Name a function"):
+        check("Adversarial", "plain", loss="mean_squared_error")
 
 
 def test_a_step_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

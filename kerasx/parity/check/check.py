@@ -105,7 +105,7 @@ def _checked(
             continue
         except UsageError as error:
             if scenario is scenarios[0]:
-                raise _with_idioms(error, idioms) from error
+                raise _with_idioms(_of_no_loss(error, subject), idioms) from error
             results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
         explanation = held.explanation
@@ -141,9 +141,26 @@ def _named(names: Sequence[str]) -> list[Scenario]:
 
 def _with_idioms(error: UsageError, idioms: Sequence[Idiom]) -> UsageError:
     """What a step raised, with what to write in place of what Keras has no longer."""
-    gone = [each.sentence for each in idioms if f"'{each.name}'" in str(error)]
-    lines = [*error.lines, *(each.sentence for each in idioms)]
-    return UsageError(" ".join([str(error), *gone]), details=error.details, lines=lines)
+    if not idioms:
+        return error
+    gone = [each for each in idioms if f"'{each.name}'" in str(error)]
+    # A property hides metrics, and does not raise.
+    others = [each for each in idioms if each not in gone and each.name != "metrics"]
+    text = " ".join([f"{str(error).removesuffix('.')}.", *(each.sentence for each in gone)])
+    return UsageError(text, details=error.details, lines=[*error.lines, *(each.sentence for each in others)])
+
+
+def _of_no_loss(error: UsageError, subject: Subject) -> UsageError:
+    """What Keras says of a model that has no loss, in other words; any other error as it is."""
+    if "No loss to compute" not in str(error):
+        return error
+    return UsageError(
+        f"`{subject.name}` has no loss that Keras knows: it is compiled with none, and its layers add none."
+        " There is nothing that `fit` would do to compare its step with. Name the loss that it is for, as in"
+        " `--loss mean_squared_error`.",
+        details=error.details,
+        lines=error.lines,
+    )
 
 
 def _raised(error: UsageError) -> str:

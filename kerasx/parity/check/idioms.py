@@ -73,7 +73,8 @@ def idioms_in(value: Any) -> tuple[Idiom, ...]:
         if (source := _source(part)) is not None:
             tree, file, start = source
             waiting += _called(tree, part)
-            found += (Idiom(name, file, start + line - 1, instead) for name, line, instead in _found(tree))
+            in_order = sorted(_found(tree), key=lambda each: each[1])
+            found += (Idiom(name, file, start + line - 1, instead) for name, line, instead in in_order)
     return each_once(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -30,12 +31,19 @@ Rows = Callable[[int], tuple[Any, Any]]
 # Where a model leaves a size open.
 _SIZE = 6
 
+# With which a scenario compiles a model, as `fit` needs it.
+_COMPILED_WITH = (
+    *("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"),
+    *("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"),
+)
+
 
 def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> Ground:
     """What the scenarios of such a model are made on: its data and loss are named, or read off it.
 
     Raises:
-        UsageError: The loss or the data has to be named; or the model's code raises.
+        UsageError: The loss or the data has to be named, Keras's own step cannot train the model, or its code
+            raises.
         PluginError: A plugin that was asked for fails.
     """
     own = Experiment(model=subject.own).model
@@ -46,6 +54,7 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
         # Without data there is nothing for a builder to adapt to.
         signature = Signature(None, None) if dataset is None else dataset.signature
         model = build_model(own, signature, resolver)
+        _refuse_others(model, subject)
         idioms = idioms_in(model)  # here, while the module of its class is known
         loss = experiment.loss
         if loss is None and not model.compiled:
@@ -62,6 +71,25 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
                 " `--dataset mine.py:data` or `--dataset rows.npz`."
             )
         return Ground(task, subject.make, subject.own, _made_rows(model, task), idioms)
+
+
+def _refuse_others(model: keras.Model, subject: Subject) -> None:
+    """Refuse a model that Keras's own step cannot train, or no scenario can compile."""
+    kind = type(model)
+    if kind.call is keras.Model.call:
+        raise UsageError(
+            f"`{subject.name}` builds a `{kind.__name__}`, which has no `call`: its own step is all that can"
+            " train it, and there is nothing that `fit` would do to compare with. Give the class a `call`,"
+            " and name the loss of what that returns, as in `--loss mean_squared_error`."
+        )
+    try:
+        inspect.signature(model.compile).bind(**dict.fromkeys(_COMPILED_WITH))
+    except TypeError as error:
+        raise UsageError(
+            f"`{subject.name}` builds a `{kind.__name__}`, whose `compile` does not take all that Keras's"
+            f" does ({error}), and scenarios compile it with optimizers and losses of theirs. Have it take"
+            " `optimizer`, `loss` and `**others`, and hand them on to `super().compile`."
+        ) from error
 
 
 def _compiled_task(model: keras.Model) -> Task:
