@@ -229,6 +229,19 @@ def own_lines(frames: Iterable[traceback.FrameSummary]) -> list[str]:
     return lines if len(lines) > 1 else []
 
 
+@contextlib.contextmanager
+def exits_are_errors(doing: str) -> Iterator[None]:
+    """Have `sys.exit` in a user's own code say where it was called, in place of ending the program.
+
+    Raises:
+        UsageError: It was called.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise user_code_error(doing, error) from error
+
+
 def user_code_error(doing: str, error: BaseException) -> UsageError:
     """A `UsageError` that says where a user's own code raised, with the traceback as details."""
     frames = [

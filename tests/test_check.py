@@ -79,6 +79,7 @@ def test_the_loss_that_a_model_is_compiled_with_is_told(
     ("name", "said"),
     [
         ("raising", "ValueError: boom"),
+        ("leaving", "SystemExit: bye"),
         ("nothing", "has to return a dictionary of logs, and returned NoneType"),
         ("gone", "there is no `gone` in it"),
         ("CAUSES", "CAUSES` is dict"),
@@ -123,6 +124,18 @@ def test_the_command_shows_the_users_own_lines_and_exits_with_2() -> None:
     assert "in raising: _helper()" in done.stderr
     assert 'in _helper: raise ValueError("boom")' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_step_that_ends_the_program_is_no_difference() -> None:
+    done = _command("check", MINE + "leaving", "--json", "--quiet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Error: Tracing {MINE}leaving failed: SystemExit: bye ({MINE[:-1]}, line " in done.stderr
+
+
+def test_a_step_that_ends_the_program_in_one_scenario_fails_in_it() -> None:
+    found = check("leaving_with_momentum", "plain", "schedule-and-momentum", loss="mean_squared_error")
+    assert [each.verdict for each in found.scenarios] == ["identical", "failed"]
+    assert found.scenarios[1].said.startswith("it raises SystemExit: 0 (")
 
 
 def test_the_command_prints_one_document_and_exits_with_1_where_it_differs() -> None:

@@ -33,6 +33,7 @@ from kerasx.parity.explain.search import Deviations
 from kerasx.parity.naming import side_of
 from kerasx.parity.records import STAGES
 from kerasx.parity.sides import Named
+from kerasx.references import exits_are_errors
 from kerasx.registry import Registry
 
 Told = Callable[[str], None]
@@ -97,9 +98,10 @@ def _checked(
             if computes_own and scenario in (several_outputs, one_hot_labels):
                 raise NotApplicableError("it computes one loss by itself")
             side = _side(subject, experiment, registry, scenario(ground))
-            held = held_against_keras(
-                side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
-            )
+            with exits_are_errors(f"tracing {subject.name}"):
+                held = held_against_keras(
+                    side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
+                )
         except NotApplicableError as error:
             results.append(Checked(name_of(scenario), wakes(scenario), "not applicable", said=str(error)))
             continue
@@ -205,18 +207,22 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
         return grounds[0], False
     for number, ground in enumerate(grounds):
         try:
-            if not trains_like_keras(
-                _side(subject, experiment, registry, plain(ground)), registry, limit=_LIMIT
-            ):
+            if not _trains_like_keras(subject, experiment, registry, ground):
                 continue
         except UsageError:
             continue  # labels or outputs that it is not for
         if number:
             return ground, True
         # Whether that is its own loss too shows with another one.
-        other = _side(subject, experiment, registry, plain(Ground(OTHER, subject.make)))
         try:
-            return ground, not trains_like_keras(other, registry, limit=_LIMIT)
+            other = Ground(OTHER, subject.make)
+            return ground, not _trains_like_keras(subject, experiment, registry, other)
         except UsageError:
             return ground, True
     return grounds[0], False
+
+
+def _trains_like_keras(subject: Subject, experiment: Experiment, registry: Registry, ground: Ground) -> bool:
+    side = _side(subject, experiment, registry, plain(ground))
+    with exits_are_errors(f"tracing {subject.name}"):
+        return trains_like_keras(side, registry, limit=_LIMIT)
