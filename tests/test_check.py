@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,41 @@ def test_assert_matches_fit_passes_or_fails_with_the_explanation() -> None:
         kerasx.testing.assert_matches_fit(model, checked.short_last_batch, batches)
     assert "Change: Divide by the rows of the batch." in str(raised.value)
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_assert_matches_fit_leaves_what_metrics_have_counted() -> None:
+    x, y = np.ones((20, 6), "float32"), np.arange(20) % 3
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", criterion, metrics=["accuracy"])
+    model.fit(x, y, verbose=0)
+    before = [each.numpy() for each in model.metrics_variables]
+    assert any(each.any() for each in before)
+    kerasx.testing.assert_matches_fit(model, checked.masks, [(x, y)])
+    after = [each.numpy() for each in model.metrics_variables]
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([], "There is no batch"),
+        ((each for each in [(np.ones((4, 6)), np.ones((4, 3)))]), "generator, which hands them out once"),
+        ((np.ones((4, 6)), np.ones((4, 3))), r"Batch 0 is ndarray, .* give `\[\(x, y\)\]`"),
+    ],
+)
+def test_assert_matches_fit_refuses_what_is_no_batches(batches: Any, said: str) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(kerasx.UsageError, match=said):
+        kerasx.testing.assert_matches_fit(model, checked.masks, batches)
+
+
+def test_assert_matches_fit_takes_the_end_of_the_program_for_an_error() -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(kerasx.UsageError, match="Tracing the step failed: SystemExit: bye"):
+        kerasx.testing.assert_matches_fit(model, checked.leaving, [(np.ones((4, 6)), np.ones((4, 3)))])
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
