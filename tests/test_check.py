@@ -196,6 +196,15 @@ def test_assert_matches_fit_refuses_what_is_no_batches(batches: Any, said: str) 
         kerasx.testing.assert_matches_fit(model, checked.masks, batches)
 
 
+def test_assert_matches_fit_tells_steps_apart_that_a_model_takes_together() -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse", steps_per_execution=2)
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(4, 6)), rng.normal(size=(4, 3))) for _ in range(3)]
+    kerasx.testing.assert_matches_fit(model, checked.masks, batches)
+    assert model.steps_per_execution == 2
+
+
 def test_assert_matches_fit_takes_the_end_of_the_program_for_an_error() -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     model.compile("sgd", "mse")
