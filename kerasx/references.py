@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -16,6 +17,9 @@ from types import CodeType, ModuleType
 
 from kerasx.errors import UsageError, nearest, one_line, suggestion
 from kerasx.own_modules import own_modules, set_aside
+
+# So many names of a module are shown at most, where one is missing.
+_SHOWN = 8
 
 
 def is_reference(text: str) -> bool:
@@ -201,17 +205,25 @@ def attribute_of(module: ModuleType, attribute: str, where: str) -> object:
         try:
             value = getattr(value, part)
         except AttributeError as error:
-            public = (
-                [name for name in vars(value) if not name.startswith("_")]
-                if hasattr(value, "__dict__")
-                else []
-            )
-            raise UsageError(
-                f"{where}: there is no `{part}` in it. {suggestion(part, public, what='names in it')}"
-            ) from error
+            raise UsageError(f"{where}: there is no `{part}` in it. {_offered(part, value)}") from error
         except Exception as error:
             raise user_code_error(f"reading {where}", error) from error
     return value
+
+
+def _offered(name: str, value: object) -> str:
+    """A sentence that offers the names in a module or class, the nearest first where there are many."""
+    # A class has a __dict__ too, and what is imported as a whole module is not what is meant.
+    held = getattr(value, "__dict__", {})
+    public = [
+        each
+        for each, held_value in held.items()
+        if not each.startswith("_") and not isinstance(held_value, ModuleType)
+    ]
+    if len(public) <= _SHOWN or nearest(name, public):
+        return suggestion(name, public, what="names in it")
+    close = difflib.get_close_matches(name, public, n=_SHOWN, cutoff=0.0)
+    return f"Of the {len(public)} names in it the nearest are: {', '.join(close)}."
 
 
 def import_string(text: str) -> object:
@@ -227,6 +239,19 @@ def own_lines(frames: Iterable[traceback.FrameSummary]) -> list[str]:
     """The lines of a traceback's frames, where there is more than one: the message has the last."""
     lines = [f"{frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}" for frame in frames]
     return lines if len(lines) > 1 else []
+
+
+@contextlib.contextmanager
+def exits_are_errors(doing: str) -> Iterator[None]:
+    """Have `sys.exit` in a user's own code say where it was called, in place of ending the program.
+
+    Raises:
+        UsageError: It was called.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise user_code_error(doing, error) from error
 
 
 def user_code_error(doing: str, error: BaseException) -> UsageError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerasx.startup import start_tensorflow
@@ -29,7 +30,7 @@ def assert_matches_fit(model: Any, step: Any, batches: Any, *, epochs: int = 2) 
 
     Raises:
         AssertionError: They differ; its text explains why.
-        UsageError: The model is not compiled, or code raises.
+        UsageError: The model is not compiled, the batches are none, or code raises.
 
     Example:
         def test_my_step():
@@ -38,21 +39,72 @@ def assert_matches_fit(model: Any, step: Any, batches: Any, *, epochs: int = 2) 
     start_tensorflow()
     from kerasx.engine import Engine
     from kerasx.errors import UsageError
+    from kerasx.references import exits_are_errors
 
     if not getattr(model, "compiled", False):
         raise UsageError("The model is not compiled: `fit` needs an optimizer and a loss.")
+    _refuse_others(batches)
     data = _of_batches(batches) if isinstance(batches, Sequence) else batches
-    found = Engine().explain(
-        "custom-step" if step is None else step,
-        model=model,
-        dataset=data,
-        epochs=epochs,
-        execution="eager",
-        jit=False,
-    )
+    with _metrics_kept(model), _step_by_step(model), exits_are_errors("tracing the step"):
+        found = Engine().explain(
+            "custom-step" if step is None else step,
+            model=model,
+            dataset=data,
+            epochs=epochs,
+            execution="eager",
+            jit=False,
+        )
     if not found.agrees:
         raise AssertionError(found.text)
     return found
+
+
+def _refuse_others(batches: Any) -> None:
+    """Refuse what hands out no batches, or hands them out once."""
+    from kerasx.errors import UsageError
+
+    if isinstance(batches, Iterator):
+        raise UsageError(
+            f"The batches are {type(batches).__name__}, which hands them out once, and they are taken several"
+            " times. Give them as a list: `list(batches)`."
+        )
+    if not isinstance(batches, Sequence):
+        return
+    if not batches:
+        raise UsageError("There is no batch: give at least one, `(x, y)`.")
+    for number, batch in enumerate(batches):
+        if not isinstance(batch, tuple | list) or not 1 <= len(batch) <= 3:
+            raise UsageError(
+                f"Batch {number} is {type(batch).__name__}, not `(x, y)` or `(x, y, sample_weight)`. For all"
+                " rows in one batch, give `[(x, y)]`."
+            )
+
+
+@contextlib.contextmanager
+def _metrics_kept(model: Any) -> Iterator[None]:
+    """Put what a model's metrics have counted back; those that were not built before have counted nothing."""
+    import keras
+
+    before = [(variable, keras.ops.copy(variable)) for variable in model.metrics_variables]
+    try:
+        yield
+    finally:
+        keras.Model.reset_metrics(model)
+        for variable, value in before:
+            variable.assign(value)
+
+
+@contextlib.contextmanager
+def _step_by_step(model: Any) -> Iterator[None]:
+    """Have a model that takes several steps at a time take one, as they are held to Keras's one by one."""
+    steps = model.steps_per_execution
+    model.steps_per_execution = 1
+    try:
+        yield
+    finally:
+        model.steps_per_execution = steps
+        # Those that were made meanwhile take one step.
+        model.train_function = model.test_function = model.predict_function = None
 
 
 def _of_batches(batches: Sequence[Any]) -> Any:

@@ -279,6 +279,12 @@ class OwnArchitecture(keras.Model):
         return _step(self, data, flags={})
 
 
+def own_architecture() -> keras.Model:
+    model = OwnArchitecture()
+    model.compile("adam", keras.losses.MeanSquaredError())
+    return model
+
+
 def built() -> keras.Model:
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -303,6 +309,88 @@ def raising(model: keras.Model, data: Any) -> Any:
 
 def nothing(model: keras.Model, data: Any) -> Any:
     return None
+
+
+def leaving(model: keras.Model, data: Any) -> Any:
+    raise SystemExit("bye")
+
+
+def leaving_with_momentum(model: keras.Model, data: Any) -> Any:
+    if model.optimizer.momentum:
+        raise SystemExit(0)
+    return _step(model, data)
+
+
+class Keras2Gone(keras.Model):
+    """As it was written for mixed precision in Keras 2, with what Keras 3 has no longer."""
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            scaled = self.optimizer.get_scaled_loss(self.compute_loss(x, y, self(x, training=True)))
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply(self.optimizer.get_unscaled_gradients(gradients), self.trainable_variables)
+        return self.compiled_metrics.result()
+
+
+class DerivedFromKeras2(Keras2):
+    """Whose idioms are its base's."""
+
+
+def built_keras_2() -> keras.Model:
+    kind = DerivedFromKeras2  # which the source of this does not tell
+    inputs = keras.Input((5,))
+    model = kind(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("sgd", "mse")
+    return model
+
+
+@tf.function  # type: ignore[untyped-decorator]
+def _updated(model: keras.Model, y: Any, y_pred: Any) -> Any:
+    return model.compiled_metrics.update_state(y, y_pred)
+
+
+def calls_keras_2(model: keras.Model, data: Any) -> Any:
+    x, y = data
+    _updated(model, y, model(x))
+
+
+class Adversarial(keras.Model):
+    """As Keras's guide has it: two networks, two optimizers, and no `call`."""
+
+    def __init__(self, discriminator: Any, generator: Any, size: int) -> None:
+        super().__init__()
+        self.discriminator, self.generator, self.size = discriminator, generator, size
+
+    def compile(self, d_optimizer: Any, g_optimizer: Any) -> None:
+        super().compile()
+        self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+
+    def train_step(self, data: Any) -> Any:
+        return {"loss": 0.0}
+
+
+class AdversarialCall(Adversarial):
+    """With a `call`."""
+
+    def call(self, x: Any) -> Any:
+        return self.discriminator(x)
+
+
+def adversarial(kind: Any = Adversarial) -> keras.Model:
+    model = kind(keras.layers.Dense(1), keras.layers.Dense(5), 3)
+    model.compile("sgd", "sgd")
+    return model  # type: ignore[no-any-return]
+
+
+def adversarial_call() -> keras.Model:
+    return adversarial(AdversarialCall)
+
+
+def without_loss() -> keras.Model:
+    model = OwnArchitecture()
+    model.compile("adam")
+    return model
 
 
 def endless(model: keras.Model, data: Any) -> Any:

@@ -165,6 +165,13 @@ def test_a_module_that_fails_is_told_with_its_file_and_line(tmp_path: Path) -> N
     assert "No module named 'kerasx_no_such_module'" in message
 
 
+def test_of_many_names_the_nearest_are_offered(tmp_path: Path) -> None:
+    many = "".join(f"def aa{number}(): pass\n" for number in range(40))
+    file = write(tmp_path / "own.py", f"import os\nimport re as stpo\n{many}def h_super(): pass\n")
+    assert refused(f"{file}:stpe").partition("nearest are: ")[2].startswith("h_super, ")
+    assert refused(f"{file}:h_supper").endswith("Did you mean `h_super`?")
+
+
 def test_an_attribute_that_raises_is_the_users_error(tmp_path: Path) -> None:
     file = write(tmp_path / "own.py", "def __getattr__(name):\n    raise ValueError(f'no {name} for you')\n")
     assert "no thing for you" in refused(f"{file}:thing")

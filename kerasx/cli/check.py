@@ -94,10 +94,7 @@ def _show(result: Any) -> None:
             seen.add("unknown")
             out.print(f"\nIn {each.name}: {each.explanation.unknown}")
     for idiom in result.idioms:
-        out.print(
-            f"\n{idiom.file}:{idiom.line}: `{idiom.name}` is of Keras 2. Today: {idiom.instead}.",
-            markup=False,
-        )
+        out.print(f"\n{idiom.sentence}", markup=False)
     out.print()
     for note in (f"The loss of the scenarios: {result.loss}.", *result.notes, result.blind):
         out.print(note, style="dim")

@@ -13,6 +13,7 @@ from kerasx.component import Component
 from kerasx.errors import UsageError, suggestion
 from kerasx.experiment import Experiment
 from kerasx.parity.check.ground import Ground, NotApplicableError
+from kerasx.parity.check.idioms import Idiom, each_once
 from kerasx.parity.check.own import own_ground
 from kerasx.parity.check.result import Check, Checked
 from kerasx.parity.check.scenarios import (
@@ -32,6 +33,7 @@ from kerasx.parity.explain.search import Deviations
 from kerasx.parity.naming import side_of
 from kerasx.parity.records import STAGES
 from kerasx.parity.sides import Named
+from kerasx.references import exits_are_errors
 from kerasx.registry import Registry
 
 Told = Callable[[str], None]
@@ -87,6 +89,7 @@ def _checked(
     told(f"looking what {subject.name} takes")
     leaving = [each for each in expected if each in STAGES]
     ground, computes_own = _ground(subject, experiment, registry)
+    idioms = each_once((*subject.idioms, *ground.idioms))
     known: list[Deviations] = []
     results = []
     for scenario in scenarios:
@@ -95,15 +98,16 @@ def _checked(
             if computes_own and scenario in (several_outputs, one_hot_labels):
                 raise NotApplicableError("it computes one loss by itself")
             side = _side(subject, experiment, registry, scenario(ground))
-            held = held_against_keras(
-                side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
-            )
+            with exits_are_errors(f"tracing {subject.name}"):
+                held = held_against_keras(
+                    side, registry, known=known, leaving=leaving, limit=_LIMIT, search_seconds=_SEARCH
+                )
         except NotApplicableError as error:
             results.append(Checked(name_of(scenario), wakes(scenario), "not applicable", said=str(error)))
             continue
         except UsageError as error:
             if scenario is scenarios[0]:
-                raise
+                raise _with_idioms(_of_no_loss(error, subject), idioms) from error
             results.append(Checked(name_of(scenario), wakes(scenario), "failed", said=_raised(error)))
             continue
         explanation = held.explanation
@@ -124,7 +128,7 @@ def _checked(
         subject.kind,
         ground.task.described,
         tuple(results),
-        subject.idioms,
+        idioms,
         tuple(notes),
     )
 
@@ -135,6 +139,30 @@ def _named(names: Sequence[str]) -> list[Scenario]:
         if name not in known:
             raise UsageError(f"There is no scenario `{name}`. {suggestion(name, known, what='scenarios')}")
     return [each for name, each in known.items() if not names or name in names]
+
+
+def _with_idioms(error: UsageError, idioms: Sequence[Idiom]) -> UsageError:
+    """What a step raised, with what to write in place of what Keras has no longer."""
+    if not idioms:
+        return error
+    gone = [each for each in idioms if f"'{each.name}'" in str(error)]
+    # A property hides metrics, and does not raise.
+    others = [each for each in idioms if each not in gone and each.name != "metrics"]
+    text = " ".join([f"{str(error).removesuffix('.')}.", *(each.sentence for each in gone)])
+    return UsageError(text, details=error.details, lines=[*error.lines, *(each.sentence for each in others)])
+
+
+def _of_no_loss(error: UsageError, subject: Subject) -> UsageError:
+    """What Keras says of a model that has no loss, in other words; any other error as it is."""
+    if "No loss to compute" not in str(error):
+        return error
+    return UsageError(
+        f"`{subject.name}` has no loss that Keras knows: it is compiled with none, and its layers add none."
+        " There is nothing that `fit` would do to compare its step with. Name the loss that it is for, as in"
+        " `--loss mean_squared_error`.",
+        details=error.details,
+        lines=error.lines,
+    )
 
 
 def _raised(error: UsageError) -> str:
@@ -179,18 +207,22 @@ def _ground(subject: Subject, experiment: Experiment, registry: Registry) -> tup
         return grounds[0], False
     for number, ground in enumerate(grounds):
         try:
-            if not trains_like_keras(
-                _side(subject, experiment, registry, plain(ground)), registry, limit=_LIMIT
-            ):
+            if not _trains_like_keras(subject, experiment, registry, ground):
                 continue
         except UsageError:
             continue  # labels or outputs that it is not for
         if number:
             return ground, True
         # Whether that is its own loss too shows with another one.
-        other = _side(subject, experiment, registry, plain(Ground(OTHER, subject.make)))
         try:
-            return ground, not trains_like_keras(other, registry, limit=_LIMIT)
+            other = Ground(OTHER, subject.make)
+            return ground, not _trains_like_keras(subject, experiment, registry, other)
         except UsageError:
             return ground, True
     return grounds[0], False
+
+
+def _trains_like_keras(subject: Subject, experiment: Experiment, registry: Registry, ground: Ground) -> bool:
+    side = _side(subject, experiment, registry, plain(ground))
+    with exits_are_errors(f"tracing {subject.name}"):
+        return trains_like_keras(side, registry, limit=_LIMIT)

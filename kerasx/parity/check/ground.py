@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasx.parity.check.idioms import Idiom
 from kerasx.parity.check.tasks import FEATURES, Task
 
 BATCH, FULL, SHORT = 8, 48, 44  # rows of a batch, of six whole batches, and of five and a half
@@ -31,12 +32,14 @@ class Ground:
         make: Makes a model of inputs and outputs, of the class that is checked where it is one.
         own: Makes the model that is checked, on whose own architecture scenarios have to be; None for any.
         rows: Its rows `(x, y)`, given a number of them.
+        idioms: Those of Keras 2 in its class.
     """
 
     task: Task
     make: Callable[[Any, Any], keras.Model]
     own: Callable[[], keras.Model] | None = None
     rows: Callable[[int], tuple[Any, Any]] | None = None
+    idioms: tuple[Idiom, ...] = ()
 
     def model(self, hidden: Callable[[Any], Any], head: Callable[[Any], Any] | None = None) -> Any:
         """A builder of a model with some hidden layers, or of the one that is checked.

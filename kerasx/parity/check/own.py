@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from kerasx.data.signature import Signature
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.parity.check.ground import Ground
+from kerasx.parity.check.idioms import idioms_in
 from kerasx.parity.check.subject import Subject
 from kerasx.parity.check.tasks import Task, tasks_for
 from kerasx.parity.sides import Named
@@ -29,12 +31,19 @@ Rows = Callable[[int], tuple[Any, Any]]
 # Where a model leaves a size open.
 _SIZE = 6
 
+# With which a scenario compiles a model, as `fit` needs it.
+_COMPILED_WITH = (
+    *("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"),
+    *("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"),
+)
+
 
 def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> Ground:
     """What the scenarios of such a model are made on: its data and loss are named, or read off it.
 
     Raises:
-        UsageError: The loss or the data has to be named; or the model's code raises.
+        UsageError: The loss or the data has to be named, Keras's own step cannot train the model, or its code
+            raises.
         PluginError: A plugin that was asked for fails.
     """
     own = Experiment(model=subject.own).model
@@ -45,33 +54,60 @@ def own_ground(subject: Subject, experiment: Experiment, registry: Registry) -> 
         # Without data there is nothing for a builder to adapt to.
         signature = Signature(None, None) if dataset is None else dataset.signature
         model = build_model(own, signature, resolver)
+        _refuse_others(model, subject)
+        idioms = idioms_in(model)  # here, while the module of its class is known
         loss = experiment.loss
         if loss is None and not model.compiled:
             raise UsageError(
                 f"`{subject.name}` builds a model that is not compiled: name the loss that it is for, as in"
                 " `--loss mean_squared_error`."
             )
-        task = _task_of(_compiled_loss(model) if loss is None else loss, loss)
+        task = _compiled_task(model) if loss is None else _task_of(loss)
         if dataset is not None:
-            return Ground(task, subject.make, subject.own, _rows_of(dataset, subject))
+            return Ground(task, subject.make, subject.own, _rows_of(dataset, subject), idioms)
         if not getattr(model, "inputs", None):
             raise UsageError(
                 f"`{subject.name}` does not tell the shape of its inputs: name the data that it is for, as in"
                 " `--dataset mine.py:data` or `--dataset rows.npz`."
             )
-        return Ground(task, subject.make, subject.own, _made_rows(model, task))
+        return Ground(task, subject.make, subject.own, _made_rows(model, task), idioms)
 
 
-def _compiled_loss(model: keras.Model) -> Component:
-    loss = model.loss
-    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or type(loss).__name__
-    return Component(name=str(name))
+def _refuse_others(model: keras.Model, subject: Subject) -> None:
+    """Refuse a model that Keras's own step cannot train, or no scenario can compile."""
+    kind = type(model)
+    if kind.call is keras.Model.call:
+        raise UsageError(
+            f"`{subject.name}` builds a `{kind.__name__}`, which has no `call`: its own step is all that can"
+            " train it, and there is nothing that `fit` would do to compare with. Give the class a `call`,"
+            " and name the loss of what that returns, as in `--loss mean_squared_error`."
+        )
+    try:
+        inspect.signature(model.compile).bind(**dict.fromkeys(_COMPILED_WITH))
+    except TypeError as error:
+        raise UsageError(
+            f"`{subject.name}` builds a `{kind.__name__}`, whose `compile` does not take all that Keras's"
+            f" does ({error}), and scenarios compile it with optimizers and losses of theirs. Have it take"
+            " `optimizer`, `loss` and `**others`, and hand them on to `super().compile`."
+        ) from error
 
 
-def _task_of(named: Any, loss: Any) -> Task:
-    if not isinstance(named, Component):
-        return Task("values", loss)
-    return replace(tasks_for(named)[0], loss=loss)
+def _compiled_task(model: keras.Model) -> Task:
+    """Of the loss that a model is compiled with, which an experiment does not name then."""
+    name = _name_of(model.loss)
+    return replace(tasks_for(Component(name=name))[0], loss=None, compiled=name)
+
+
+def _name_of(loss: Any) -> str:
+    if loss is None or isinstance(loss, str):
+        return loss or "none"
+    if isinstance(loss, list | tuple | dict):
+        return "one for each output"
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__)
+
+
+def _task_of(loss: Any) -> Task:
+    return tasks_for(loss)[0] if isinstance(loss, Component) else Task("values", loss)
 
 
 def _rows_of(dataset: Dataset, subject: Subject) -> Rows:

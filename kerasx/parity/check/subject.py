@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasx.assembly.isolation import isolated
-from kerasx.errors import UsageError, suggestion
+from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.parity.check.idioms import Idiom, idioms_in
 from kerasx.references import References, is_reference
 from kerasx.registry import Registry
@@ -77,7 +77,13 @@ def _subject(name: str, target: Any, value: Any) -> Subject:
         def make(inputs: Any, outputs: Any) -> keras.Model:
             # Loaded anew for each training, as its module may keep state.
             kind: Any = References().load(target) if isinstance(target, str) else value
-            return kind(inputs, outputs)
+            try:
+                return kind(inputs, outputs)
+            except TypeError as error:
+                raise UsageError(
+                    f"`{name}` cannot be made as `{kind.__name__}(inputs, outputs)`: {one_line(error)}."
+                    " Name a function that builds one, as in `path/file.py:build`."
+                ) from error
 
         return Subject(name, "model class", "custom-step", make, None, expects, idioms)
     if isinstance(value, keras.Model):

@@ -23,15 +23,19 @@ class Task:
         form: `class numbers`, `one-hot`, `yes or no` or `values`.
         loss: The loss, as an experiment takes it.
         activation: Of the output layer.
+        compiled: What the loss is called that the model is compiled with, where that one is used.
     """
 
     form: str
     loss: Any
     activation: str | None = None
+    compiled: str | None = None
 
     @property
     def described(self) -> str:
         """In words."""
+        if self.compiled is not None:
+            return f"{self.compiled}, as the model is compiled"
         name = self.loss.get("name") if isinstance(self.loss, Mapping) else None
         if isinstance(self.loss, Component):
             name = self.loss.described
