@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from killing import killed
 from resuming import STEPS, experiment, outcome, rows
 
 import kerasx
+from kerasx.files import overwrite_text
 
 
 @pytest.fixture
@@ -131,6 +134,95 @@ def test_a_full_disk_is_told_of_and_the_older_state_is_whole(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     whole = _run(tmp_path, LIMITED, [limit, *options, "--json"])
     assert json.loads(done.stdout)["weights_digest"] == json.loads(whole.stdout)["weights_digest"]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["model.keras", "weights alone"])
+def test_a_disk_that_is_full_when_the_model_is_saved(tmp_path: Path, whole: bool) -> None:
+    """HDF5 would end the process there; as errors of the system it is one, with the way to go on."""
+    (tmp_path / "mine.py").write_text(
+        "import keras, resource\n"
+        "class Own(keras.layers.Dense):\n"
+        "    def get_config(self):\n"
+        f"        return super().get_config() if {whole} else 1 / 0\n"
+        "def build():\n"
+        "    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), Own(10)])\n"
+        "class Fills(keras.callbacks.Callback):\n"
+        "    def on_train_end(self, logs=None):\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
+    )
+    options = [
+        "train", "--model", "mine.py:build", "--callback", "mine.py:Fills", "--epochs", "1",
+        "--loss", "sum-squared-error", "--batch-size", "2000", "--runs", "runs",
+    ]  # fmt: skip
+    done = _run(tmp_path, LIMITED, [str(10**9), *options])
+    assert done.returncode == 2, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    name = "model.keras" if whole else "model.weights.h5"
+    expected = f"{name}` cannot be written: File too large. Make room, then: kerasx train --resume runs/"
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+    assert not list(run.rglob(".tmp-*"))
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text().replace("(9000", "(10**9"))
+    done = _run(tmp_path, LIMITED, [str(10**9), "train", "--resume", "last", "--runs", "runs"])
+    assert done.returncode == 0, done.stderr
+    assert (run / name).is_file()
+
+
+class FillsTheDisk(keras.callbacks.Callback):
+    """From the second epoch on there is no room for any new file, nor for a longer one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self._monkeypatch = monkeypatch
+
+    def get_state(self) -> None:
+        """Nothing is remembered."""
+
+    def set_state(self, state: None) -> None:
+        """Nothing was."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            self._monkeypatch.setattr(tempfile, "mkstemp", _no_room)
+            self._monkeypatch.setattr(os, "write", lambda descriptor, data: 0)
+
+
+def _no_room(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_in_the_record_and_says_how_to_go_on(
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(kerasx.UsageError) as raised:
+        engine.train(experiment(callbacks=[FillsTheDisk(patched)]))
+    (run,) = engine.list_runs()
+    assert run.summary["status"] == "failed"
+    assert "No space left on device" in run.summary["reason"]
+    assert f"{run.path}" in str(raised.value)
+    assert f"Make room, then: kerasx train --resume {run.path}" in str(raised.value)
+    rows = (run.path / "metrics.jsonl").read_text()
+    assert len(rows.splitlines()) == 1
+    assert rows.endswith("\n")
+
+
+def test_a_file_is_overwritten_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.json"
+    path.write_text("what was there before")
+    overwrite_text(path, "shorter")
+    assert path.read_text() == "shorter"
+    written = os.pwrite
+
+    def full(descriptor: int, data: bytes, place: int) -> int:
+        if place + len(data) > 20:
+            _no_room()
+        return written(descriptor, data, place)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match=r"some\.json"):
+        overwrite_text(path, "far longer than what there is room for")
+    assert path.read_text() == "shorter"
 
 
 def _run(folder: Path, code: str, options: list[str]) -> subprocess.CompletedProcess[str]:

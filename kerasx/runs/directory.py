@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
-from kerasx.files import write_json
+from kerasx.files import overwrite_text, to_json, write_text
 
 EXPERIMENT = "experiment.toml"
 ENVIRONMENT = "environment.json"
@@ -84,8 +84,18 @@ class RunDirectory:
         return self._json(SUMMARY)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Replace the summary."""
-        write_json(self.path / SUMMARY, summary)
+        """Replace the summary; in its place, where there is no room for a second file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        text = to_json(summary, indent=2) + "\n"
+        try:
+            write_text(self.path / SUMMARY, text)
+        except OSError:
+            if not (self.path / SUMMARY).is_file():
+                raise
+            overwrite_text(self.path / SUMMARY, text)
 
     def remove(self) -> None:
         """Take the folder away, for a run that never took a step."""

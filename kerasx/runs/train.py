@@ -33,6 +33,7 @@ from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.resume import Resumption
 from kerasx.runs.saving import save_model
+from kerasx.runs.unwritten import unwritten
 from kerasx.signals import Stop
 from kerasx.startup import start_xla
 from kerasx.training.finite import ADVICE, FiniteWatch
@@ -79,6 +80,8 @@ def train(
             how = _ended(error, assembly, directory, counter.taken, is_new=resumed is None)
             if isinstance(error, Interrupted):
                 error.resumes = how
+            if (not_written := unwritten(error, directory.path, how)) is not None:
+                raise not_written from error
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
@@ -258,7 +261,7 @@ def _ended(
     else:
         status = "failed"
     how = f"kerasx train --resume {directory.path}"
-    with contextlib.suppress(OSError):  # a full disk is told of by the error itself
+    with contextlib.suppress(OSError):  # told of by the error itself
         directory.write_summary(
             {
                 "status": status,
