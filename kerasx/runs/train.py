@@ -36,7 +36,7 @@ from kerasx.runs.saving import save_model
 from kerasx.runs.unwritten import unwritten
 from kerasx.signals import Stop
 from kerasx.startup import start_xla
-from kerasx.training.finite import ADVICE, FiniteWatch
+from kerasx.training.finite import FiniteWatch, Rates
 from kerasx.training.task import TrainingTask
 
 if TYPE_CHECKING:
@@ -155,10 +155,11 @@ def _train(
             reporter.note(text)
 
     users = make_callbacks(experiment.callbacks, assembly.resolver, directory.path)
-    recorder = EpochRecorder(directory)
+    recorder, rates = EpochRecorder(directory), Rates()
     task.callbacks = [
         counter,
         *users,
+        *([rates] if users else []),
         recorder,
         log,
         *(reporter.callbacks(task.batches.steps) if reporter else []),
@@ -176,7 +177,7 @@ def _train(
         before=None if resumed is None else resumed.checkpoint,
         stop=stop,
     )
-    watch = FiniteWatch()
+    watch = FiniteWatch(each_call=task.execution.fused)
     task.followers = [watch, keeper]
     if resumed is None:
         write_start(assembly, directory, command)
@@ -194,15 +195,9 @@ def _train(
             history = _history(assembly)
     except NonFiniteError as error:
         # Only now: it needs the seams that trainings are traced at.
-        from kerasx.runs.non_finite import diagnosis
+        from kerasx.runs.non_finite import explained
 
-        note(f"{error} Its steps are taken again, to see which")
-        said = None
-        with contextlib.suppress(Exception):  # whatever steps raise that are taken again
-            said = diagnosis(task, keeper, watch, directory.path)
-        if said is None:
-            raise
-        raise NonFiniteError(f"Training became non-finite {said}.{ADVICE}") from error
+        raise explained(error, task, keeper, watch, rates, directory.path, note) from error
     finally:
         keeper.close()
     seconds = assembly.compile_seconds + time.perf_counter() - started + keeper.seconds_before
