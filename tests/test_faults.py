@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 import keras
 import pytest
 from killing import killed
-from resuming import STEPS, experiment, outcome, rows
+from resuming import EPOCHS, STEPS, experiment, outcome, rows
 
 import kerasx
 from kerasx.files import overwrite_text
@@ -248,6 +249,40 @@ def test_a_run_that_cannot_be_written_to_is_told_of(engine: kerasx.Engine) -> No
         finally:
             kept.chmod(0o700)
     assert engine.train(experiment(callbacks=[], epochs=2), resume=run).steps == 2 * STEPS
+
+
+class SignalAtEnd(keras.callbacks.Callback):
+    """Sends SIGTERM when training has ended, and goes on for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = self.returned = False
+
+    def get_state(self) -> None:
+        """Nothing is remembered."""
+
+    def set_state(self, state: None) -> None:
+        """Nothing was."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.returned = True
+
+
+@pytest.mark.parametrize("strategy", ["gradient-tape", "compiled-fit"])
+def test_a_signal_after_the_last_epoch_ends_at_once(engine: kerasx.Engine, strategy: str) -> None:
+    """There is no next step to wait for."""
+    callback = SignalAtEnd()
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(strategy=strategy, callbacks=[callback]))
+    assert not callback.returned
+    (run,) = engine.list_runs()
+    assert run.summary["status"] == "interrupted"
+    again = engine.train(experiment(strategy=strategy, callbacks=[callback]), resume=run.path)
+    assert again.steps == EPOCHS * STEPS
+    assert outcome(again) == outcome(engine.train(experiment(strategy=strategy, callbacks=[callback])))
 
 
 def test_two_trainings_in_one_folder_at_a_time(engine: kerasx.Engine) -> None:

@@ -165,7 +165,7 @@ def _train(
         *(reporter.callbacks(task.batches.steps) if reporter else []),
     ]
     stop = Stop(
-        lambda: keeper.is_training and keeper.position.is_exact,
+        lambda: keeper.is_training and keeper.position.is_exact and not _is_at_its_end(task),
         lambda: note("ending at the next step: once more ends at once"),
     )
     keeper = CheckpointKeeper(
@@ -236,6 +236,12 @@ def _train(
     write_report(directory)
     log.note(f"finished in {seconds:.1f} s, weights {run.weights_digest}")
     return run
+
+
+def _is_at_its_end(task: TrainingTask) -> bool:
+    """Whether the last epoch has ended, after which callbacks may still do what takes time."""
+    position = task.position
+    return not position.step and (position.epoch >= task.epochs or bool(task.model.stop_training))
 
 
 def _ended(
