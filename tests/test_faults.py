@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +253,57 @@ def test_a_run_that_cannot_be_written_to_is_told_of(engine: kerasx.Engine) -> No
         finally:
             kept.chmod(0o700)
     assert engine.train(experiment(callbacks=[], epochs=2), resume=run).steps == 2 * STEPS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> kerasx.Run:
+    engine = kerasx.Engine(runs=tmp_path_factory.mktemp("runs"))
+    return engine.train(experiment(callbacks=[], epochs=2))
+
+
+@pytest.fixture
+def run(engine: kerasx.Engine, finished: kerasx.Run) -> kerasx.Run:
+    """A run of its own, as if it had been trained here."""
+    folder = engine.runs / finished.directory.name
+    shutil.copytree(finished.directory, folder)
+    return dataclasses.replace(finished, directory=folder)
+
+
+def test_a_file_that_is_a_folder_is_told_of_by_its_own_path(engine: kerasx.Engine, run: kerasx.Run) -> None:
+    (run.directory / "metrics.jsonl").unlink()
+    (run.directory / "metrics.jsonl").mkdir()
+    expected = f"`{run.directory}/metrics.jsonl` cannot be written: Is a directory. Make it possible"
+    with pytest.raises(kerasx.UsageError, match=re.escape(expected)) as raised:
+        engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    assert str(raised.value).endswith(f"then: kerasx train --resume {run.directory}")
+    (run.directory / "metrics.jsonl").rmdir()
+    assert engine.train(experiment(callbacks=[], epochs=3), resume=run.directory).steps == 3 * STEPS
+
+
+def test_a_checkpoint_that_cannot_be_read_leaves_the_one_before(
+    engine: kerasx.Engine, run: kerasx.Run
+) -> None:
+    newest = max(run.directory.glob("checkpoints/*.safetensors"))
+    newest.unlink()
+    newest.mkdir()
+    again = engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    assert any(f"the checkpoint {newest.name} cannot be read" in note for note in again.notes)
+    assert any("at the beginning of epoch 2" in note for note in again.notes)
+    assert again.steps == 3 * STEPS
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")], ids=["gone", "cut"])
+def test_a_missing_summary_or_environment_says_what_to_do(
+    engine: kerasx.Engine, run: kerasx.Run, damage: Callable[[Path], Any]
+) -> None:
+    damage(run.directory / "summary.json")
+    with pytest.raises(kerasx.UsageError, match=r'Write \{"status": "failed"\} into it, and the run'):
+        engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    (run.directory / "summary.json").write_text('{"status": "failed"}')
+    assert engine.train(experiment(callbacks=[], epochs=3), resume=run.directory).steps == 3 * STEPS
+    damage(run.directory / "environment.json")
+    with pytest.raises(kerasx.UsageError, match="cannot be gone on with: train a new one, with --experiment"):
+        engine.train(experiment(callbacks=[], epochs=4), resume=run.directory)
 
 
 class SignalAtEnd(keras.callbacks.Callback):

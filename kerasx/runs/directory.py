@@ -40,6 +40,14 @@ _KINDS: dict[str, type] = {
 }
 
 
+# What to do where one of them is missing or damaged.
+_WITHOUT = {
+    SUMMARY: 'Write {"status": "failed"} into it, and the run can be gone on with.',
+    ENVIRONMENT: "Without it the run cannot be gone on with: train a new one, with --experiment and its"
+    f" {EXPERIMENT}.",
+}
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """One run on disk.
@@ -102,17 +110,19 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _json(self, name: str) -> dict[str, Any]:
+        damaged, advice = f"`{self.path / name}` is damaged", _WITHOUT[name]
         try:
             value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except OSError as error:
-            raise UsageError(f"`{self.path}` has no readable {name}: {error.strerror}.") from error
+            said = f"`{self.path}` has no readable {name}: {error.strerror}."
+            raise UsageError(f"{said} {advice}") from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"`{self.path / name}` is damaged: {one_line(error)}.") from error
+            raise UsageError(f"{damaged}: {one_line(error)}. {advice}") from error
         if not isinstance(value, dict):
-            raise UsageError(f"`{self.path / name}` is damaged: it is no JSON object.")
+            raise UsageError(f"{damaged}: it is no JSON object. {advice}")
         for key, kind in _KINDS.items():
             if not isinstance(value.get(key), kind | None):
-                raise UsageError(f"`{self.path / name}` is damaged: its `{key}` is {value[key]!r:.60}.")
+                raise UsageError(f"{damaged}: its `{key}` is {value[key]!r:.60}. {advice}")
         return value
 
 
