@@ -335,3 +335,24 @@ def test_pipelines_are_gone_through_to_where_they_were(engine: kerasx.Engine, ex
     whole = outcome(engine.train(experiment(**values, dataset=pipeline())))
     directory = interrupted(engine, 2 * STEPS + 5, **values, dataset=pipeline())
     assert outcome(resumed(engine, directory, **values, dataset=pipeline())) == whole
+
+
+@pytest.mark.parametrize(
+    ("strategy", "execution"),
+    [("gradient-tape", "graph"), ("compiled-fit", "graph"), ("custom-step", "fused")],
+)
+def test_validation_pipelines_are_gone_through_too(
+    engine: kerasx.Engine, strategy: str, execution: str
+) -> None:
+    """Of the order that one draws depends here which rows are validated on."""
+    data = rows()
+
+    def pipelines() -> Any:
+        train = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(16)
+        validation = tf.data.Dataset.from_tensor_slices((data["x_test"], data["y_test"]))
+        return train, validation.shuffle(40, seed=3).take(20).batch(8)
+
+    values: dict[str, Any] = {"strategy": strategy, "execution": execution, "callbacks": []}
+    whole = outcome(engine.train(experiment(**values, dataset=pipelines())))
+    directory = interrupted(engine, 2 * STEPS + 5, **values, dataset=pipelines())
+    assert outcome(resumed(engine, directory, **values, dataset=pipelines())) == whole

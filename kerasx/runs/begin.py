@@ -92,6 +92,8 @@ def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder
     logs = {name: tf.constant(value) for name, value in unpacked(state["logs"], checkpoint.arrays).items()}
     task.start = Start(resumed.first_epoch, int(state["step"]), bool(state["begun"]), logs)
     task.batches.go_through(task.start.epoch)
+    if task.validation is not None:
+        task.validation.go_through(task.start.epoch)  # once after each epoch
     go_on_writing(task.callbacks, task.start.epoch)
 
 
