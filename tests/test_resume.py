@@ -356,3 +356,50 @@ def test_validation_pipelines_are_gone_through_too(
     whole = outcome(engine.train(experiment(**values, dataset=pipelines())))
     directory = interrupted(engine, 2 * STEPS + 5, **values, dataset=pipelines())
     assert outcome(resumed(engine, directory, **values, dataset=pipelines())) == whole
+
+
+def dropping(rate: float) -> Any:
+    def build() -> keras.Model:
+        inputs = keras.Input((8,))
+        hidden = keras.layers.Dropout(rate)(keras.layers.Dense(12, activation="relu")(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
+
+    return build
+
+
+def smoothed(smoothing: float) -> Any:
+    return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize(
+    ("before", "same", "other", "said"),
+    [
+        (
+            {"model": dropping(0.1)},
+            {"model": dropping(0.1)},
+            {"model": dropping(0.8)},
+            r"`model\.config\.layers\.2\.config\.rate` is 0\.1 in the run, and 0\.8 is asked for",
+        ),
+        (
+            {"loss": smoothed(0.0), "labels": "one-hot"},
+            {"loss": smoothed(0.0), "labels": "one-hot"},
+            {"loss": smoothed(0.5), "labels": "one-hot"},
+            r"`loss\.config\.label_smoothing` is 0\.0 in the run, and 0\.5",
+        ),
+        (
+            {"optimizer": keras.optimizers.Adam(0.02), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(0.02), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(0.02, beta_1=0.5), "learning_rate": None},
+            r"`optimizer\.config\.beta_1` is 0\.9 in the run, and 0\.5",
+        ),
+    ],
+    ids=["model", "loss", "optimizer"],
+)
+def test_other_objects_are_refused(
+    engine: kerasx.Engine, before: dict[str, Any], same: dict[str, Any], other: dict[str, Any], said: str
+) -> None:
+    """They are known by what they tell of themselves, names that Keras numbers aside."""
+    directory = interrupted(engine, STEPS + 4, callbacks=[], **before)
+    with pytest.raises(kerasx.UsageError, match=said):
+        resumed(engine, directory, callbacks=[], **other)
+    assert resumed(engine, directory, callbacks=[], **same).steps == EPOCHS * STEPS
