@@ -367,6 +367,10 @@ def dropping(rate: float) -> Any:
     return build
 
 
+def falling(rate: float) -> Any:
+    return keras.optimizers.schedules.ExponentialDecay(0.02, 10, rate)
+
+
 def smoothed(smoothing: float) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
 
@@ -392,8 +396,14 @@ def smoothed(smoothing: float) -> Any:
             {"optimizer": keras.optimizers.Adam(0.02, beta_1=0.5), "learning_rate": None},
             r"`optimizer\.config\.beta_1` is 0\.9 in the run, and 0\.5",
         ),
+        (
+            {"optimizer": keras.optimizers.Adam(falling(0.5)), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(falling(0.5)), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(falling(0.9)), "learning_rate": None},
+            r"`optimizer\.config\.learning_rate\.config\.decay_rate` is 0\.5 in the run, and 0\.9",
+        ),
     ],
-    ids=["model", "loss", "optimizer"],
+    ids=["model", "loss", "optimizer", "schedule"],
 )
 def test_other_objects_are_refused(
     engine: kerasx.Engine, before: dict[str, Any], same: dict[str, Any], other: dict[str, Any], said: str

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kerasx.assembly.assemble import Assembly
+from kerasx.component import components_of
 from kerasx.files import to_json
 
 # What differs from one making to the next, or is no property of an object. Of functions, their bytes do.
-_LEFT_OUT = {
-    "build_config", "compile_config", "learning_rate", "module", "registered_name", "seed", "__lambda__",
-}  # fmt: skip
+_LEFT_OUT = {"build_config", "compile_config", "module", "registered_name", "seed", "__lambda__"}
 # A larger description is known by its digest.
 _LARGEST = 100_000
 
@@ -22,13 +21,14 @@ _LARGEST = 100_000
 def described(assembly: Assembly) -> dict[str, Any]:
     """What each of them is, in JSON's terms; what does not tell is left out."""
     model, experiment = assembly.task.model, assembly.experiment
-    callbacks = [each.value for each in experiment.callbacks or () if each.is_object]
+    metrics = [each.value for each in components_of(experiment.metrics) if each.is_object]
+    callbacks = [each.value for each in components_of(experiment.callbacks) if each.is_object]
     parts: dict[str, Any] = {
         "model": lambda: json.loads(model.to_json()),
         "optimizer": lambda: _configured(model.optimizer),
         "loss": lambda: _configured(model.loss),
-        "metrics": lambda: [_configured(each.value) for each in experiment.metrics or () if each.is_object],
-        "callbacks": lambda: [_configured(each) for each in callbacks],
+        "metrics": lambda: _configured(metrics),
+        "callbacks": lambda: _configured(callbacks),
     }
     found = {}
     for name, part in parts.items():
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {str(key): plain(each) for key, each in value.items() if key not in (*_LEFT_OUT, "name")}
+            return {str(key): plain(each) for key, each in value.items() if not _is_left_out(key, each)}
         if isinstance(value, list | tuple):
             return {str(place): plain(each) for place, each in enumerate(value)}
         if isinstance(value, str):
@@ -62,6 +62,11 @@ def _plain(value: Any) -> Any:
         return value if isinstance(value, bool | int | float | None) else type(value).__name__
 
     return json.loads(to_json(plain(value)))
+
+
+def _is_left_out(key: Any, value: Any) -> bool:
+    """Rates are kept in checkpoints; schedules are not."""
+    return key in (*_LEFT_OUT, "name") or (key == "learning_rate" and not isinstance(value, Mapping))
 
 
 def _names(value: Any) -> Iterator[str]:
