@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
 from killing import killed
-from resuming import STEPS, experiment, outcome, rows
+from resuming import EPOCHS, STEPS, experiment, outcome, rows
 
 import kerasx
+from kerasx.files import overwrite_text
 
 
 @pytest.fixture
@@ -133,6 +141,95 @@ def test_a_full_disk_is_told_of_and_the_older_state_is_whole(tmp_path: Path) -> 
     assert json.loads(done.stdout)["weights_digest"] == json.loads(whole.stdout)["weights_digest"]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["model.keras", "weights alone"])
+def test_a_disk_that_is_full_when_the_model_is_saved(tmp_path: Path, whole: bool) -> None:
+    """HDF5 would end the process there; as errors of the system it is one, with the way to go on."""
+    (tmp_path / "mine.py").write_text(
+        "import keras, resource\n"
+        "class Own(keras.layers.Dense):\n"
+        "    def get_config(self):\n"
+        f"        return super().get_config() if {whole} else 1 / 0\n"
+        "def build():\n"
+        "    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), Own(10)])\n"
+        "class Fills(keras.callbacks.Callback):\n"
+        "    def on_train_end(self, logs=None):\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
+    )
+    options = [
+        "train", "--model", "mine.py:build", "--callback", "mine.py:Fills", "--epochs", "1",
+        "--loss", "sum-squared-error", "--batch-size", "2000", "--runs", "runs",
+    ]  # fmt: skip
+    done = _run(tmp_path, LIMITED, [str(10**9), *options])
+    assert done.returncode == 2, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    name = "model.keras" if whole else "model.weights.h5"
+    expected = f"{name}` cannot be written: File too large. Make room, then: kerasx train --resume runs/"
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+    assert not list(run.rglob(".tmp-*"))
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text().replace("(9000", "(10**9"))
+    done = _run(tmp_path, LIMITED, [str(10**9), "train", "--resume", "last", "--runs", "runs"])
+    assert done.returncode == 0, done.stderr
+    assert (run / name).is_file()
+
+
+class FillsTheDisk(keras.callbacks.Callback):
+    """From the second epoch on there is no room for any new file, nor for a longer one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self._monkeypatch = monkeypatch
+
+    def get_state(self) -> None:
+        """Nothing is remembered."""
+
+    def set_state(self, state: None) -> None:
+        """Nothing was."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            self._monkeypatch.setattr(tempfile, "mkstemp", _no_room)
+            self._monkeypatch.setattr(os, "write", lambda descriptor, data: 0)
+
+
+def _no_room(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_in_the_record_and_says_how_to_go_on(
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(kerasx.UsageError) as raised:
+        engine.train(experiment(callbacks=[FillsTheDisk(patched)]))
+    (run,) = engine.list_runs()
+    assert run.summary["status"] == "failed"
+    assert "No space left on device" in run.summary["reason"]
+    assert f"{run.path}" in str(raised.value)
+    assert f"Make room, then: kerasx train --resume {run.path}" in str(raised.value)
+    rows = (run.path / "metrics.jsonl").read_text()
+    assert len(rows.splitlines()) == 1
+    assert rows.endswith("\n")
+
+
+def test_a_file_is_overwritten_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.json"
+    path.write_text("what was there before")
+    overwrite_text(path, "shorter")
+    assert path.read_text() == "shorter"
+    written = os.pwrite
+
+    def full(descriptor: int, data: bytes, place: int) -> int:
+        if place + len(data) > 20:
+            _no_room()
+        return written(descriptor, data, place)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match=r"some\.json"):
+        overwrite_text(path, "far longer than what there is room for")
+    assert path.read_text() == "shorter"
+
+
 def _run(folder: Path, code: str, options: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True, timeout=120
@@ -156,6 +253,91 @@ def test_a_run_that_cannot_be_written_to_is_told_of(engine: kerasx.Engine) -> No
         finally:
             kept.chmod(0o700)
     assert engine.train(experiment(callbacks=[], epochs=2), resume=run).steps == 2 * STEPS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> kerasx.Run:
+    engine = kerasx.Engine(runs=tmp_path_factory.mktemp("runs"))
+    return engine.train(experiment(callbacks=[], epochs=2))
+
+
+@pytest.fixture
+def run(engine: kerasx.Engine, finished: kerasx.Run) -> kerasx.Run:
+    """A run of its own, as if it had been trained here."""
+    folder = engine.runs / finished.directory.name
+    shutil.copytree(finished.directory, folder)
+    return dataclasses.replace(finished, directory=folder)
+
+
+def test_a_file_that_is_a_folder_is_told_of_by_its_own_path(engine: kerasx.Engine, run: kerasx.Run) -> None:
+    (run.directory / "metrics.jsonl").unlink()
+    (run.directory / "metrics.jsonl").mkdir()
+    expected = f"`{run.directory}/metrics.jsonl` cannot be written: Is a directory. Make it possible"
+    with pytest.raises(kerasx.UsageError, match=re.escape(expected)) as raised:
+        engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    assert str(raised.value).endswith(f"then: kerasx train --resume {run.directory}")
+    (run.directory / "metrics.jsonl").rmdir()
+    assert engine.train(experiment(callbacks=[], epochs=3), resume=run.directory).steps == 3 * STEPS
+
+
+def test_a_checkpoint_that_cannot_be_read_leaves_the_one_before(
+    engine: kerasx.Engine, run: kerasx.Run
+) -> None:
+    newest = max(run.directory.glob("checkpoints/*.safetensors"))
+    newest.unlink()
+    newest.mkdir()
+    again = engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    assert any(f"the checkpoint {newest.name} cannot be read" in note for note in again.notes)
+    assert any("at the beginning of epoch 2" in note for note in again.notes)
+    assert again.steps == 3 * STEPS
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")], ids=["gone", "cut"])
+def test_a_missing_summary_or_environment_says_what_to_do(
+    engine: kerasx.Engine, run: kerasx.Run, damage: Callable[[Path], Any]
+) -> None:
+    damage(run.directory / "summary.json")
+    with pytest.raises(kerasx.UsageError, match=r'Write \{"status": "failed"\} into it, and the run'):
+        engine.train(experiment(callbacks=[], epochs=3), resume=run.directory)
+    (run.directory / "summary.json").write_text('{"status": "failed"}')
+    assert engine.train(experiment(callbacks=[], epochs=3), resume=run.directory).steps == 3 * STEPS
+    damage(run.directory / "environment.json")
+    with pytest.raises(kerasx.UsageError, match="cannot be gone on with: train a new one, with --experiment"):
+        engine.train(experiment(callbacks=[], epochs=4), resume=run.directory)
+
+
+class SignalAtEnd(keras.callbacks.Callback):
+    """Sends SIGTERM when training has ended, and goes on for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = self.returned = False
+
+    def get_state(self) -> None:
+        """Nothing is remembered."""
+
+    def set_state(self, state: None) -> None:
+        """Nothing was."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.returned = True
+
+
+@pytest.mark.parametrize("strategy", ["gradient-tape", "compiled-fit"])
+def test_a_signal_after_the_last_epoch_ends_at_once(engine: kerasx.Engine, strategy: str) -> None:
+    """There is no next step to wait for."""
+    callback = SignalAtEnd()
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(strategy=strategy, callbacks=[callback]))
+    assert not callback.returned
+    (run,) = engine.list_runs()
+    assert run.summary["status"] == "interrupted"
+    again = engine.train(experiment(strategy=strategy, callbacks=[callback]), resume=run.path)
+    assert again.steps == EPOCHS * STEPS
+    assert outcome(again) == outcome(engine.train(experiment(strategy=strategy, callbacks=[callback])))
 
 
 def test_two_trainings_in_one_folder_at_a_time(engine: kerasx.Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -124,3 +124,147 @@ def test_steps_that_loss_scaling_leaves_out_are_no_fault(tmp_path: Path) -> None
     assert all(np.isfinite(run.history["loss"]))
     scale = run.model.optimizer.dynamic_scale
     assert float(keras.ops.convert_to_numpy(scale)) < 2.0**60
+
+
+class Mask(keras.layers.Layer):
+    """A mask of minus infinity, of which nothing is ever trained."""
+
+    def build(self, shape: Any) -> None:
+        minus_infinity = keras.initializers.Constant(-np.inf)
+        self.mask = self.add_weight(shape=shape[1:], initializer=minus_infinity, trainable=False, name="mask")
+
+    def call(self, x: Any) -> Any:
+        return tf.where(x > 1e9, self.mask, x)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_what_is_infinite_from_the_start_is_meant_to_be(
+    tmp_path: Path, execution: tuple[str, str, bool]
+) -> None:
+    """It ends no run, and checkpoints are kept; what else becomes so is still found."""
+    strategy, mode, jit = execution
+    values: dict[str, Any] = {
+        "model": network(Mask(name="mask")),
+        "dataset": rows(),
+        "loss": "mse",
+        "metrics": [],
+        "learning_rate": 1e-3,
+        "batch_size": BATCH,
+        "strategy": strategy,
+        "execution": mode,
+        "jit": jit,
+    }
+    run = kerasx.Engine(runs=tmp_path / "kept").train(**values, epochs=2)
+    assert len(list(run.directory.glob("checkpoints/*.safetensors"))) == 2
+    said, _ = failure(tmp_path, execution, model=network(Breaks(name="breaks")))
+    assert "breaks" in said
+
+
+class Breaks(Mask):
+    """Such a mask, of which another weight becomes no number after some steps."""
+
+    def build(self, shape: Any) -> None:
+        super().build(shape)
+        zeros: dict[str, Any] = {"initializer": "zeros", "trainable": False}
+        self.count = self.add_weight(shape=(), name="count", **zeros)
+        self.broken = self.add_weight(shape=(), name="broken", **zeros)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training:
+            self.count.assign_add(1.0)
+            self.broken.assign(tf.where(self.count == 3.0, np.nan, self.broken))
+        return super().call(x)
+
+
+def test_a_weight_off_the_loss_is_found_within_its_call(tmp_path: Path) -> None:
+    """Of two steps, so that no later loss tells of it."""
+
+    class Ends(keras.callbacks.Callback):
+        ended: ClassVar[list[int]] = []
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.ended.append(batch)
+
+    execution = ("custom-step", "fused", False)
+    values: dict[str, Any] = {"steps_per_call": 2, "callbacks": [Ends()], "learning_rate": 1e-3}
+    said, _ = failure(tmp_path, execution, model=network(Breaks(name="breaks")), **values)
+    assert "in step 3 of epoch 1, `breaks/broken` holds values that are not finite" in said
+    assert Ends.ended == [1, 3]
+
+
+def shuffled(seed: int) -> tuple[tf.data.Dataset, int]:
+    """A pipeline with another order each time, and the step whose batch has the bad row."""
+    data = rows()
+    data["x_train"][BAD_ROW] = 1e4
+
+    def pipeline() -> tf.data.Dataset:
+        slices = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
+        return slices.shuffle(150, seed=seed).batch(BATCH)
+
+    steps = (step for step, (x, _) in enumerate(pipeline(), start=1) if np.abs(x).max() > 1e3)
+    return pipeline(), next(steps)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_of_a_pipeline_that_shuffles_nothing_wrong_is_told(
+    tmp_path: Path, execution: tuple[str, str, bool]
+) -> None:
+    """Its steps cannot be taken again: what the first pass knew is all that is said."""
+    pipeline, step = shuffled(seed=4)
+    growing = network(keras.layers.Activation("exponential", name="growing"))
+    said, folder = failure(tmp_path, execution, model=growing, dataset=pipeline, learning_rate=1e-6, epochs=1)
+    assert "The pipeline hands out other batches each time" in said
+    if execution[1] == "graph":
+        assert f"after step {step} of epoch 1" in said
+    assert "growing" not in said
+    assert not (folder / "non-finite.npz").exists()
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_a_pipeline_of_one_order_is_gone_through_again(
+    tmp_path: Path, execution: tuple[str, str, bool]
+) -> None:
+    data = rows()
+    data["x_train"][BAD_ROW] = 1e4
+    pipeline = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(BATCH)
+    growing = network(keras.layers.Activation("exponential", name="growing"))
+    said, folder = failure(tmp_path, execution, model=growing, dataset=pipeline, learning_rate=1e-6)
+    assert f"in step {BAD_ROW // BATCH + 1} of epoch 1, the output of the layer `growing`" in said
+    saved = np.load(folder / "non-finite.npz", allow_pickle=False)
+    assert np.abs(saved["x"]).max() == 1e4
+
+
+class Finder(keras.callbacks.Callback):
+    """Makes the learning rate larger with each call, as one that looks for the best does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 1e-3
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.rate *= 1e4
+        self.model.optimizer.learning_rate = self.rate
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_learning_rates_that_callbacks_set_are_set_again(
+    tmp_path: Path, execution: tuple[str, str, bool]
+) -> None:
+    values: dict[str, Any] = {"callbacks": [Finder()], "learning_rate": 1e-3}
+    if execution[1] == "fused":
+        values["steps_per_call"] = 2
+    said, folder = failure(tmp_path, execution, model=network(keras.layers.Activation("relu")), **values)
+    assert "became non-finite in step " in said
+    assert (folder / "non-finite.npz").exists()
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS, ids=str)
+def test_validation_is_told_by_batch_and_layer(tmp_path: Path, execution: tuple[str, str, bool]) -> None:
+    data = rows()
+    data["x_test"][20] = 1e4
+    growing = network(keras.layers.Activation("exponential", name="growing"))
+    said, folder = failure(tmp_path, execution, model=growing, dataset=data, learning_rate=1e-6)
+    assert "in batch 2 of the validation after epoch 1, the output of the layer `growing`" in said
+    saved = np.load(folder / "non-finite.npz", allow_pickle=False)
+    assert saved["rows"].tolist() == list(range(16, 32))
+    np.testing.assert_array_equal(saved["x"], data["x_test"][16:32])

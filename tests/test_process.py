@@ -208,6 +208,31 @@ def test_a_second_interrupt_does_not_wait_for_the_step(folder: Path) -> None:
     assert "Traceback" not in err
 
 
+EARLY = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from kerasx.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "kerasx.cli.train", "kerasx.cli.reporter", "kerasx.engine"])
+def test_an_interrupt_while_modules_are_imported(folder: Path, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, *TRAIN],
+        cwd=folder,
+        env={**os.environ, "AT": module},
+        capture_output=True,
+        text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 def test_a_terminal_gets_a_live_display(folder: Path) -> None:
     """On a terminal a bar moves with epochs, steps, time left, loss and metrics; lines stay behind it."""
     leader, follower = pty.openpty()

@@ -335,3 +335,81 @@ def test_pipelines_are_gone_through_to_where_they_were(engine: kerasx.Engine, ex
     whole = outcome(engine.train(experiment(**values, dataset=pipeline())))
     directory = interrupted(engine, 2 * STEPS + 5, **values, dataset=pipeline())
     assert outcome(resumed(engine, directory, **values, dataset=pipeline())) == whole
+
+
+@pytest.mark.parametrize(
+    ("strategy", "execution"),
+    [("gradient-tape", "graph"), ("compiled-fit", "graph"), ("custom-step", "fused")],
+)
+def test_validation_pipelines_are_gone_through_too(
+    engine: kerasx.Engine, strategy: str, execution: str
+) -> None:
+    """Of the order that one draws depends here which rows are validated on."""
+    data = rows()
+
+    def pipelines() -> Any:
+        train = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(16)
+        validation = tf.data.Dataset.from_tensor_slices((data["x_test"], data["y_test"]))
+        return train, validation.shuffle(40, seed=3).take(20).batch(8)
+
+    values: dict[str, Any] = {"strategy": strategy, "execution": execution, "callbacks": []}
+    whole = outcome(engine.train(experiment(**values, dataset=pipelines())))
+    directory = interrupted(engine, 2 * STEPS + 5, **values, dataset=pipelines())
+    assert outcome(resumed(engine, directory, **values, dataset=pipelines())) == whole
+
+
+def dropping(rate: float) -> Any:
+    def build() -> keras.Model:
+        inputs = keras.Input((8,))
+        hidden = keras.layers.Dropout(rate)(keras.layers.Dense(12, activation="relu")(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
+
+    return build
+
+
+def falling(rate: float) -> Any:
+    return keras.optimizers.schedules.ExponentialDecay(0.02, 10, rate)
+
+
+def smoothed(smoothing: float) -> Any:
+    return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize(
+    ("before", "same", "other", "said"),
+    [
+        (
+            {"model": dropping(0.1)},
+            {"model": dropping(0.1)},
+            {"model": dropping(0.8)},
+            r"`model\.config\.layers\.2\.config\.rate` is 0\.1 in the run, and 0\.8 is asked for",
+        ),
+        (
+            {"loss": smoothed(0.0), "labels": "one-hot"},
+            {"loss": smoothed(0.0), "labels": "one-hot"},
+            {"loss": smoothed(0.5), "labels": "one-hot"},
+            r"`loss\.config\.label_smoothing` is 0\.0 in the run, and 0\.5",
+        ),
+        (
+            {"optimizer": keras.optimizers.Adam(0.02), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(0.02), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(0.02, beta_1=0.5), "learning_rate": None},
+            r"`optimizer\.config\.beta_1` is 0\.9 in the run, and 0\.5",
+        ),
+        (
+            {"optimizer": keras.optimizers.Adam(falling(0.5)), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(falling(0.5)), "learning_rate": None},
+            {"optimizer": keras.optimizers.Adam(falling(0.9)), "learning_rate": None},
+            r"`optimizer\.config\.learning_rate\.config\.decay_rate` is 0\.5 in the run, and 0\.9",
+        ),
+    ],
+    ids=["model", "loss", "optimizer", "schedule"],
+)
+def test_other_objects_are_refused(
+    engine: kerasx.Engine, before: dict[str, Any], same: dict[str, Any], other: dict[str, Any], said: str
+) -> None:
+    """They are known by what they tell of themselves, names that Keras numbers aside."""
+    directory = interrupted(engine, STEPS + 4, callbacks=[], **before)
+    with pytest.raises(kerasx.UsageError, match=said):
+        resumed(engine, directory, callbacks=[], **other)
+    assert resumed(engine, directory, callbacks=[], **same).steps == EPOCHS * STEPS

@@ -61,7 +61,7 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole, and what is to be said of those that are not.
 
     Raises:
-        UsageError: There are some, and none is whole; or one cannot be read, or is of another format.
+        UsageError: There are some, and none is whole; or one is of another format.
     """
     said: list[str] = []
     for path in reversed(_files(folder)):
@@ -70,7 +70,8 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         except DamagedError as error:
             said.append(f"the checkpoint {path.name} is damaged ({error}): the one before it is taken")
         except OSError as error:
-            raise UsageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+            why = error.strerror or error
+            said.append(f"the checkpoint {path.name} cannot be read ({why}): the one before it is taken")
     if said:
         raise UsageError(
             f"All checkpoints in `{folder}` are damaged: take them away, and the run begins anew."

@@ -67,6 +67,8 @@ class CheckpointKeeper:
         self._spent = 0.0
         # What training began with, until something is kept.
         self._first: tuple[Arrays, dict[str, Any]] | None = None
+        # What of the model is not finite from the start, as of a mask.
+        self._meant: Arrays = {}
         self.is_training = False
 
     @property
@@ -81,8 +83,12 @@ class CheckpointKeeper:
         if self._before is not None:
             begin_at(model, self._task.start.epoch)
             self._restore(self._before)
+            begins_with = self._before.arrays
         else:
             self._first = self.state()
+            begins_with = self._first[0]
+        not_finite = {name: ~_is_finite(name, each) for name, each in begins_with.items()}
+        self._meant = {name: each for name, each in not_finite.items() if each.any()}
         self.is_training = True
 
     def epoch_begin(self, epoch: int) -> None:
@@ -179,7 +185,9 @@ class CheckpointKeeper:
         self.close()  # one at a time
         arrays, state = self.state()
         self._kept = time.monotonic()
-        if not all(np.isfinite(each).all() for name, each in arrays.items() if name.startswith("model.")):
+        if not all(
+            (_is_finite(name, each) | self._meant.get(name, False)).all() for name, each in arrays.items()
+        ):
             return  # what is kept is to be gone on with; the training is about to be ended
         position = self.position
         writer = ThreadPoolExecutor(1)
@@ -226,6 +234,11 @@ class CheckpointKeeper:
         for callback, state in zip(self._remembering, states, strict=True):
             if isinstance(callback, kind):
                 set_callback_state(callback, state, checkpoint.arrays)
+
+
+def _is_finite(name: str, array: np.ndarray[Any, Any]) -> Any:
+    """Which values of an array are finite; of the model's alone, others may be what they like."""
+    return np.isfinite(array) if name.startswith("model.") else np.True_
 
 
 def _as_array(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kerasx.cli import _interrupted
 from kerasx.errors import Interrupted, KerasxError
 from kerasx.signals import interrupt
 
@@ -85,8 +86,13 @@ def _signals() -> Iterator[None]:
     """End on SIGTERM as on Ctrl-C, so that the run can record how it ended."""
 
     previous = signal.signal(signal.SIGTERM, interrupt)
+    is_early = signal.getsignal(signal.SIGINT) is _interrupted
+    if is_early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+        if is_early:
+            signal.signal(signal.SIGINT, _interrupted)
         sys.stdout.flush()

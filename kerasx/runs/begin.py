@@ -16,8 +16,9 @@ from kerasx.errors import UsageError
 from kerasx.files import write_json, write_text
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, RunDirectory
 from kerasx.runs.environment import environment_record, versions
+from kerasx.runs.objects import described
 from kerasx.runs.recorder import EpochRecorder
-from kerasx.runs.resume import Resumption
+from kerasx.runs.resume import Resumption, check_objects
 from kerasx.training.position import Start
 from kerasx.training.steps import overrides
 from kerasx.training.task import TrainingTask
@@ -36,6 +37,7 @@ def write_start(assembly: Assembly, directory: RunDirectory, command: list[str] 
         data_digest=assembly.dataset.digest,
         sources=assembly.resolver.references.sources(),
         notes=list(assembly.notes),
+        objects=described(assembly),
     )
     write_json(directory.path / ENVIRONMENT, record)
     directory.write_summary({"status": "running", "strategy": assembly.experiment.strategy.described})
@@ -59,6 +61,7 @@ def check_same(directory: RunDirectory, assembly: Assembly) -> None:
             f"{directory.name} was executed as {_execution(*before)}, and would be as"
             f" {_execution(task.execution.mode, task.execution.jit)} now: it cannot be gone on with."
         )
+    check_objects(directory.name, recorded.get("objects"), described(assembly))
     sources = recorded.get("sources", {})
     now = assembly.resolver.references.sources()
     for path in (path for path, digest in now.items() if sources.get(path, digest) != digest):
@@ -92,6 +95,8 @@ def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder
     logs = {name: tf.constant(value) for name, value in unpacked(state["logs"], checkpoint.arrays).items()}
     task.start = Start(resumed.first_epoch, int(state["step"]), bool(state["begun"]), logs)
     task.batches.go_through(task.start.epoch)
+    if task.validation is not None:
+        task.validation.go_through(task.start.epoch)  # once after each epoch
     go_on_writing(task.callbacks, task.start.epoch)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasx.errors import UsageError, one_line, suggestion
 from kerasx.experiment import Experiment
-from kerasx.files import write_json
+from kerasx.files import overwrite_text, to_json, write_text
 
 EXPERIMENT = "experiment.toml"
 ENVIRONMENT = "environment.json"
@@ -37,6 +37,14 @@ _KINDS: dict[str, type] = {
     "sources": dict,
     "versions": dict,
     "plugins": list,
+}
+
+
+# What to do where one of them is missing or damaged.
+_WITHOUT = {
+    SUMMARY: 'Write {"status": "failed"} into it, and the run can be gone on with.',
+    ENVIRONMENT: "Without it the run cannot be gone on with: train a new one, with --experiment and its"
+    f" {EXPERIMENT}.",
 }
 
 
@@ -84,25 +92,37 @@ class RunDirectory:
         return self._json(SUMMARY)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Replace the summary."""
-        write_json(self.path / SUMMARY, summary)
+        """Replace the summary; in its place, where there is no room for a second file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        text = to_json(summary, indent=2) + "\n"
+        try:
+            write_text(self.path / SUMMARY, text)
+        except OSError:
+            if not (self.path / SUMMARY).is_file():
+                raise
+            overwrite_text(self.path / SUMMARY, text)
 
     def remove(self) -> None:
         """Take the folder away, for a run that never took a step."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _json(self, name: str) -> dict[str, Any]:
+        damaged, advice = f"`{self.path / name}` is damaged", _WITHOUT[name]
         try:
             value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except OSError as error:
-            raise UsageError(f"`{self.path}` has no readable {name}: {error.strerror}.") from error
+            said = f"`{self.path}` has no readable {name}: {error.strerror}."
+            raise UsageError(f"{said} {advice}") from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"`{self.path / name}` is damaged: {one_line(error)}.") from error
+            raise UsageError(f"{damaged}: {one_line(error)}. {advice}") from error
         if not isinstance(value, dict):
-            raise UsageError(f"`{self.path / name}` is damaged: it is no JSON object.")
+            raise UsageError(f"{damaged}: it is no JSON object. {advice}")
         for key, kind in _KINDS.items():
             if not isinstance(value.get(key), kind | None):
-                raise UsageError(f"`{self.path / name}` is damaged: its `{key}` is {value[key]!r:.60}.")
+                raise UsageError(f"{damaged}: its `{key}` is {value[key]!r:.60}. {advice}")
         return value
 
 

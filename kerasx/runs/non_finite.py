@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ import tensorflow as tf
 from kerasx.checkpoint.keeper import CheckpointKeeper
 from kerasx.checkpoint.packing import Arrays
 from kerasx.data.arrays import Arrays as Rows
+from kerasx.data.batches import Batches
+from kerasx.errors import NonFiniteError
 from kerasx.files import replace_file
-from kerasx.training.finite import FiniteWatch, first_non_finite
+from kerasx.training.finite import ADVICE, FiniteWatch, Rates
 from kerasx.training.seams import observed
-from kerasx.training.steps import train_step
+from kerasx.training.steps import Step, test_step, train_step
 from kerasx.training.task import TrainingTask
 
 ROWS = "non-finite.npz"
@@ -29,34 +33,110 @@ class _Found(Exception):
     """The step that is looked for was taken."""
 
 
-def diagnosis(task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, folder: Path) -> str | None:
+def explained(
+    error: NonFiniteError,
+    task: TrainingTask,
+    keeper: CheckpointKeeper,
+    watch: FiniteWatch,
+    rates: Rates,
+    folder: Path,
+    note: Callable[[str], None],
+) -> NonFiniteError:
+    """The error with what became non-finite first, where steps can be taken again to see it.
+
+    Args:
+        error: What training ended with.
+        task: As for `diagnosis`.
+        keeper: As for `diagnosis`.
+        watch: As for `diagnosis`.
+        rates: As for `diagnosis`.
+        folder: As for `diagnosis`.
+        note: Called with what is to be said meanwhile.
+    """
+    said = None
+    with contextlib.suppress(Exception):  # whatever steps raise that are taken again
+        if watch.is_of_validation:
+            note(f"{error} Validation is gone through again, to see where")
+            said = _in_validation(task, watch, folder)
+        elif not _is_repeatable(task.batches, watch):
+            why = (
+                "The pipeline hands out other batches each time: the step cannot be taken again, to see more."
+            )
+            return NonFiniteError(f"{str(error).removesuffix(ADVICE)} {why}{ADVICE}")
+        else:
+            note(f"{error} Its steps are taken again, to see which")
+            said = diagnosis(task, keeper, watch, rates, folder)
+    return error if said is None else NonFiniteError(f"Training became non-finite {said}.{ADVICE}")
+
+
+def _is_repeatable(batches: Batches, watch: FiniteWatch) -> bool:
+    """Whether an epoch that is gone through again has the same batches.
+
+    The order of arrays is known. Of a pipeline only its batches can tell: it is gone through twice.
+    """
+    if isinstance(batches.rows, Rows):
+        return True
+    epoch, step = watch.position.epoch, watch.position.step
+    upto = (epoch, step) if step else (max(0, epoch - 1), None)
+    return _digest(batches, *upto) == _digest(batches, *upto)
+
+
+def _digest(batches: Batches, epoch: int, steps: int | None) -> str:
+    digest = hashlib.sha256()
+    for batch in itertools.islice(batches.epoch(epoch), steps):
+        for leaf in keras.tree.flatten(batch):
+            parts = [leaf.values, leaf.indices] if isinstance(leaf, tf.SparseTensor) else [leaf]
+            for part in parts:
+                digest.update(tf.io.serialize_tensor(part).numpy())
+    return digest.hexdigest()
+
+
+def diagnosis(
+    task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, rates: Rates, folder: Path
+) -> str | None:
     """What became non-finite first, in which step and layer; the rows of its batch are written down.
 
     Steps are taken again from the last state that was kept, one by one from where all was known to be finite.
-    What callbacks do between epochs is not done again.
+    Of what callbacks do, only the learning rates that they set are set again.
 
     Args:
         task: That failed; its state is not its own afterwards.
         keeper: Has the state.
         watch: Knows up to where all was finite.
+        rates: Has the learning rates that were set.
         folder: Of the run.
 
     Returns:
         A sentence; None where all stays finite this time.
     """
-    found = _step_at_fault(task, keeper, watch)
+    found = _step_at_fault(task, keeper, watch, rates)
     if found is None:
         return None
     epoch, step, before = found
     keeper.set_variables(before)
     batch = next(iter(task.batches.epoch(epoch, step)))
-    _write_rows(folder / ROWS, task, epoch, step, batch)
-    what = _what_is_non_finite(task, batch)
+    rates.set_again(epoch, step)
+    _write_rows(folder / ROWS, task.batches, epoch, step, batch)
+    what = _what_is_non_finite(task, watch, batch)
     return f"in step {step + 1} of epoch {epoch + 1}, {what}. The rows of its batch are in {folder / ROWS}"
 
 
+def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str | None:
+    """What became non-finite in validation, with weights that are finite, as `diagnosis` tells it."""
+    if task.validation is None:
+        return None
+    task.model.reset_metrics()
+    for number, batch in enumerate(task.validation.epoch(0)):
+        what = _in_batch(batch) or _in_step(task.test_step or test_step, task, batch)
+        if what is not None:
+            _write_rows(folder / ROWS, task.validation, 0, number, batch)
+            where = f"in batch {number + 1} of the validation after epoch {watch.position.epoch}"
+            return f"{where}, {what}. The rows of its batch are in {folder / ROWS}"
+    return None
+
+
 def _step_at_fault(
-    task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch
+    task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, rates: Rates
 ) -> tuple[int, int, Arrays] | None:
     """Epoch and step, counted from 0, and the variables before it."""
     last = None if task.loop is not None else keeper.set_last()
@@ -79,13 +159,14 @@ def _step_at_fault(
             nonlocal before, at_fault
             if known is None or steps < known:
                 return
-            if steps > known and first_non_finite(task.model) is not None:
+            if steps > known and watch.first_non_finite() is not None:
                 raise _Found
             before, at_fault = keeper.variables(), steps
 
         try:
             with contextlib.closing(bound.calls(epoch, taken, start)) as calls:
                 for call in calls:
+                    rates.set_again(epoch, call.first)
                     call.run()
         except _Found:
             return epoch, at_fault, before
@@ -94,39 +175,49 @@ def _step_at_fault(
     return None
 
 
-def _write_rows(path: Path, task: TrainingTask, epoch: int, step: int, batch: Any) -> None:
+def _write_rows(path: Path, batches: Batches, epoch: int, step: int, batch: Any) -> None:
     parts = dict(zip(("x", "y", "sample_weight"), batch, strict=False))
     arrays = {}
     for name, part in parts.items():
         leaves = keras.tree.flatten(part)
         for place, leaf in enumerate(leaves):
             arrays[name if len(leaves) == 1 else f"{name}_{place}"] = keras.ops.convert_to_numpy(leaf)
-    if isinstance(task.batches.rows, Rows):
-        size = task.batches.batch_size
-        arrays["rows"] = task.batches.row_numbers(epoch)[step * size : (step + 1) * size]
+    if isinstance(batches.rows, Rows):
+        size = batches.batch_size
+        arrays["rows"] = batches.row_numbers(epoch)[step * size : (step + 1) * size]
     replace_file(path, lambda temporary: np.savez(temporary, **arrays))
 
 
 # --- Within the step --------------------------------------------------------------------------------------
 
 
-def _what_is_non_finite(task: TrainingTask, batch: Any) -> str:
+def _what_is_non_finite(task: TrainingTask, watch: FiniteWatch, batch: Any) -> str:
     """In words, the first of: the batch, an output of a layer, the loss, a gradient, a weight."""
-    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
-        if any(not _is_finite(leaf) for leaf in keras.tree.flatten(part)):
-            return f"`{name}` of the batch holds values that are not finite"
-    seen = _Seen(scales=isinstance(task.model.optimizer, keras.optimizers.LossScaleOptimizer))
-    with _layers_watched(seen), observed(seen), contextlib.suppress(Exception):
-        # Whatever the step raises once its numbers are none.
-        (task.train_step or train_step)(task.model, batch)
-    if seen.layer is not None:
-        return f"the output of the layer `{seen.layer}` was the first that was not finite"
-    if seen.said:
-        return seen.said[0]
-    weights = first_non_finite(task.model)
+    what = _in_batch(batch) or _in_step(task.train_step or train_step, task, batch)
+    if what is not None:
+        return what
+    weights = watch.first_non_finite()
     if weights is not None:
         return f"{weights} after the update, of finite gradients"
     return "where eager execution, operation by operation, stays finite: XLA or the graph rounds otherwise"
+
+
+def _in_batch(batch: Any) -> str | None:
+    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
+        if any(not _is_finite(leaf) for leaf in keras.tree.flatten(part)):
+            return f"`{name}` of the batch holds values that are not finite"
+    return None
+
+
+def _in_step(step: Step, task: TrainingTask, batch: Any) -> str | None:
+    """What becomes non-finite in a step on a batch: an output of a layer, the loss, a gradient."""
+    seen = _Seen(scales=isinstance(task.model.optimizer, keras.optimizers.LossScaleOptimizer))
+    with _layers_watched(seen), observed(seen), contextlib.suppress(Exception):
+        # Whatever the step raises once its numbers are none.
+        step(task.model, batch)
+    if seen.layer is not None:
+        return f"the output of the layer `{seen.layer}` was the first that was not finite"
+    return seen.said[0] if seen.said else None
 
 
 @dataclass

@@ -86,6 +86,29 @@ def check_resumable(directory: RunDirectory, asked: Experiment) -> None:
         )
 
 
+def check_objects(run: str, recorded: Any, now: Mapping[str, Any]) -> None:
+    """See that objects and what functions make are what they were when a run was begun.
+
+    Args:
+        run: Its name.
+        recorded: What they said of themselves then; None of a run that did not ask them.
+        now: What they say now.
+
+    Raises:
+        UsageError: They are others.
+    """
+    if not isinstance(recorded, Mapping):
+        return
+    both = [name for name in recorded if name in now]
+    differing = list(_differences({n: recorded[n] for n in both}, {n: now[n] for n in both}))
+    if differing:
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise UsageError(
+            f"{run} was begun with other objects, and cannot be gone on with by these:"
+            f" {'; '.join(differing[:3])}{more}. Hand over the same, or train a new run."
+        )
+
+
 def resumption(directory: RunDirectory, asked: Experiment) -> Resumption:
     """What there is to go on with; checkpoints that are damaged are set aside.
 

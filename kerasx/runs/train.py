@@ -33,9 +33,10 @@ from kerasx.runs.report import write_report
 from kerasx.runs.result import DryRun, Run
 from kerasx.runs.resume import Resumption
 from kerasx.runs.saving import save_model
+from kerasx.runs.unwritten import unwritten
 from kerasx.signals import Stop
 from kerasx.startup import start_xla
-from kerasx.training.finite import ADVICE, FiniteWatch
+from kerasx.training.finite import FiniteWatch, Rates
 from kerasx.training.task import TrainingTask
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def train(
             how = _ended(error, assembly, directory, counter.taken, is_new=resumed is None)
             if isinstance(error, Interrupted):
                 error.resumes = how
+            if (not_written := unwritten(error, directory.path, how)) is not None:
+                raise not_written from error
             if isinstance(error, KerasxError) or not isinstance(error, Exception):
                 raise
             when = f"after {counter.taken} steps" if counter.taken else "on the first batch"
@@ -152,16 +155,17 @@ def _train(
             reporter.note(text)
 
     users = make_callbacks(experiment.callbacks, assembly.resolver, directory.path)
-    recorder = EpochRecorder(directory)
+    recorder, rates = EpochRecorder(directory), Rates()
     task.callbacks = [
         counter,
         *users,
+        *([rates] if users else []),
         recorder,
         log,
         *(reporter.callbacks(task.batches.steps) if reporter else []),
     ]
     stop = Stop(
-        lambda: keeper.is_training and keeper.position.is_exact,
+        lambda: keeper.is_training and keeper.position.is_exact and not _is_at_its_end(task),
         lambda: note("ending at the next step: once more ends at once"),
     )
     keeper = CheckpointKeeper(
@@ -173,7 +177,7 @@ def _train(
         before=None if resumed is None else resumed.checkpoint,
         stop=stop,
     )
-    watch = FiniteWatch()
+    watch = FiniteWatch(each_call=task.execution.fused)
     task.followers = [watch, keeper]
     if resumed is None:
         write_start(assembly, directory, command)
@@ -191,15 +195,9 @@ def _train(
             history = _history(assembly)
     except NonFiniteError as error:
         # Only now: it needs the seams that trainings are traced at.
-        from kerasx.runs.non_finite import diagnosis
+        from kerasx.runs.non_finite import explained
 
-        note(f"{error} Its steps are taken again, to see which")
-        said = None
-        with contextlib.suppress(Exception):  # whatever steps raise that are taken again
-            said = diagnosis(task, keeper, watch, directory.path)
-        if said is None:
-            raise
-        raise NonFiniteError(f"Training became non-finite {said}.{ADVICE}") from error
+        raise explained(error, task, keeper, watch, rates, directory.path, note) from error
     finally:
         keeper.close()
     seconds = assembly.compile_seconds + time.perf_counter() - started + keeper.seconds_before
@@ -240,6 +238,12 @@ def _train(
     return run
 
 
+def _is_at_its_end(task: TrainingTask) -> bool:
+    """Whether the last epoch has ended, after which callbacks may still do what takes time."""
+    position = task.position
+    return not position.step and (position.epoch >= task.epochs or bool(task.model.stop_training))
+
+
 def _ended(
     error: BaseException, assembly: Assembly, directory: RunDirectory, steps: int, *, is_new: bool
 ) -> str | None:
@@ -258,7 +262,7 @@ def _ended(
     else:
         status = "failed"
     how = f"kerasx train --resume {directory.path}"
-    with contextlib.suppress(OSError):  # a full disk is told of by the error itself
+    with contextlib.suppress(OSError):  # told of by the error itself
         directory.write_summary(
             {
                 "status": status,
