@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -222,6 +223,154 @@ def test_what_callbacks_hold_is_remembered(engine: kerasx.Engine) -> None:
     whole = outcome(engine.train(experiment(callbacks=[Remembers()])))
     directory = interrupted(engine, 2 * STEPS + 5, callbacks=[Remembers()])
     assert outcome(resumed(engine, directory, callbacks=[Remembers()])) == whole
+
+
+class Averages(keras.callbacks.Callback):
+    """Averages weights in variables of its own, made when training begins or once an epoch has ended."""
+
+    def __init__(self, *, later: bool) -> None:
+        super().__init__()
+        self.later, self.count = later, 0
+        self.averages: list[tf.Variable] | None = None
+        self.factor: tf.Variable | None = None
+        self.streams: dict[str, Any] = {"own": np.random.default_rng(1)}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.later:
+            self.averages = [tf.Variable(each) for each in self.model.get_weights()]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        weights = self.model.get_weights()
+        if self.averages is None:
+            self.averages = [tf.Variable(each) for each in weights]
+        if self.factor is None:
+            self.factor = tf.Variable(1.0)
+        self.factor.assign(self.factor * 0.9)
+        self.count += 1
+        self.model.optimizer.learning_rate = 0.02 * self.streams["own"].random() * float(self.factor)
+        for average, weight in zip(self.averages, weights, strict=True):
+            if weight.dtype.kind == "f":
+                average.assign(average + (weight - average) / self.count)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        assert self.averages is not None
+        self.model.set_weights([each.numpy() for each in self.averages])
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_variables_of_callbacks_stay_variables(engine: kerasx.Engine, later: bool) -> None:
+    whole = outcome(engine.train(experiment(callbacks=[Averages(later=later)])))
+    directory = interrupted(engine, 2 * STEPS + 5, callbacks=[Averages(later=later)])
+    assert outcome(resumed(engine, directory, callbacks=[Averages(later=later)])) == whole
+
+
+Record = collections.namedtuple("Record", "epoch loss")
+
+
+@dataclasses.dataclass
+class Best:
+    """Of a callback."""
+
+    epoch: int
+    loss: float
+
+
+class Kinds(keras.callbacks.Callback):
+    """Sets the learning rate by values that are there only later, each of another kind."""
+
+    losses: list[float] = []  # noqa: RUF012 - of the class, as users have it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: dict[str, Any] = {"recent": collections.deque(maxlen=2)}
+        self.phase = "warm-up"
+        self.log: list[Record] = []
+        self.best: Best | None = None
+        self.seen: set[int] | None = None
+        self.counts: Any = None
+        self.same = self.log
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.losses.append(logs["loss"])
+        self.state["recent"].append(logs["loss"])
+        self.phase = "cosine/linear"
+        self.log.append(Record(epoch, logs["loss"]))
+        self.best = self.best or Best(epoch, logs["loss"])
+        self.seen = self.seen or set()
+        self.seen.add(epoch % 2)
+        self.counts = self.counts or collections.defaultdict(int)
+        self.counts[self.phase] += 1
+        self.set_rate()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.phase == "cosine/linear":
+            self.set_rate()
+
+    def set_rate(self) -> None:
+        assert self.best is not None
+        assert self.seen is not None
+        factor = sum(self.state["recent"]) + self.log[-1].loss + self.best.loss + self.best.epoch
+        factor += len(self.same) + len(self.seen) + self.counts["cosine/linear"] + len(self.losses)
+        self.model.optimizer.learning_rate = 0.001 * factor
+
+
+def test_what_callbacks_hold_keeps_its_kind(engine: kerasx.Engine) -> None:
+    def anew() -> list[Any]:
+        Kinds.losses.clear()
+        return [Kinds()]
+
+    whole = outcome(engine.train(experiment(callbacks=anew())))
+    directory = interrupted(engine, 2 * STEPS + 5, callbacks=anew())
+    assert outcome(resumed(engine, directory, callbacks=anew())) == whole
+    assert "no checkpoint" not in (directory / "train.log").read_text()
+
+
+def test_what_functions_close_over_is_remembered(engine: kerasx.Engine) -> None:
+    def anew() -> list[Any]:
+        asked: list[float] = []
+        factor = 1.0
+
+        def schedule(epoch: int, rate: float) -> float:
+            nonlocal factor
+            factor *= 0.7
+            asked.append(rate)
+            return 0.02 * factor / len(asked)
+
+        return [keras.callbacks.LearningRateScheduler(schedule)]
+
+    whole = outcome(engine.train(experiment(callbacks=anew())))
+    directory = interrupted(engine, 2 * STEPS, callbacks=anew())
+    assert outcome(resumed(engine, directory, callbacks=anew())) == whole
+
+
+class ComesToHold(keras.callbacks.Callback):
+    """Holds something that no checkpoint keeps once an epoch has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: Any = None
+        self.tool: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.tool = lambda: 1  # each time anew
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.tokens = self.tokens or iter([1, 2, 3])
+
+
+def test_what_is_first_dropped_later_is_said_once(engine: kerasx.Engine) -> None:
+    run = engine.train(experiment(callbacks=[ComesToHold()]))
+    log = (run.directory / "train.log").read_text()
+    assert log.count("the callback ComesToHold has come to hold `tokens`, which no checkpoint can keep") == 1
+
+
+def test_only_paths_in_the_run_are_not_remembered(tmp_path: Path) -> None:
+    from kerasx.checkpoint.held import Holding
+
+    callback = keras.callbacks.Callback.__new__(ComesToHold)
+    callback.phase, callback.path = "cosine/linear", str(tmp_path / "x.csv")
+    held = Holding({}, {}, tmp_path).of_callback(callback)
+    assert list(held) == ["phase"]
 
 
 def test_the_newest_few_are_kept_whatever_the_clock_says(engine: kerasx.Engine) -> None:

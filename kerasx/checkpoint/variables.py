@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasx.checkpoint.held import stored
 from kerasx.checkpoint.packing import Arrays
 from kerasx.errors import UsageError
 
@@ -27,6 +28,7 @@ class OwnVariables:
 
     def __init__(self) -> None:
         self._made: list[weakref.ref[tf.Variable]] = []
+        self._is_paused = False
         self.is_complete = False
 
     @contextlib.contextmanager
@@ -35,13 +37,22 @@ class OwnVariables:
 
         def creator(following: Any, **arguments: Any) -> Any:
             variable = following(**arguments)
-            if not self.is_complete:
+            if not (self.is_complete or self._is_paused):
                 with contextlib.suppress(TypeError):  # of a kind that cannot be referred to
                     self._made.append(weakref.ref(variable))
             return variable
 
         with tf.variable_creator_scope(creator):
             yield
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Note nothing meanwhile: what is given back was made by a step before."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
 
     def complete(self) -> None:
         """Note no more: a step has made what it makes, and what it makes further is not kept."""
@@ -53,7 +64,7 @@ class OwnVariables:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
         if not self.is_complete:
             self._let_go()
-        known = {id(_stored(each)) for group in _groups(model).values() for each in group}
+        known = {id(stored(each)) for group in _groups(model).values() for each in group}
         alive = (each() for each in self._made)
         return [each for each in alive if each is not None and id(each) not in known]
 
@@ -93,12 +104,12 @@ def set_variables(model: keras.Model, own: OwnVariables, names: list[str], array
     """
     named = dict(_named(model, own))
     if list(named) != names:
-        missing, new = sorted(set(names) - set(named)), sorted(set(named) - set(names))
+        lacking, more = sorted(set(named) - set(names)), sorted(set(names) - set(named))
         raise UsageError(
             "The checkpoint is of other variables than this training has: "
             + "; ".join(
                 f"{what} {', '.join(each[:5])}"
-                for what, each in (("it lacks", missing), ("there are besides", new))
+                for what, each in (("it lacks", lacking), ("it has besides", more))
                 if each
             )
             + ". Has the model's or the step's code changed?"
@@ -112,19 +123,21 @@ def set_variables(model: keras.Model, own: OwnVariables, names: list[str], array
         variable.assign(arrays[name])
 
 
-def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
-    """By their place, as two builds of a model may call a variable differently."""
+def by_name(model: keras.Model, own: OwnVariables) -> dict[str, Any]:
+    """All variables by their place, as two builds of a model may call a variable differently."""
     groups = {**_groups(model), "own": own.of_nobody(model)}
-    strategy = model.distribute_strategy
-    return [
-        (f"{group}.{place}" + (f".{replica}" if replica else ""), part)
+    return {
+        f"{group}.{place}": stored(variable)
         for group, variables in groups.items()
         for place, variable in enumerate(variables)
+    }
+
+
+def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
+    strategy = model.distribute_strategy
+    return [
+        (name + (f".{replica}" if replica else ""), part)
+        for name, variable in by_name(model, own).items()
         # What each replica has of it: metrics and moving statistics are not the same on all.
-        for replica, part in enumerate(strategy.experimental_local_results(_stored(variable)))
+        for replica, part in enumerate(strategy.experimental_local_results(variable))
     ]
-
-
-def _stored(variable: Any) -> Any:
-    """The TensorFlow variable in a Keras one."""
-    return variable.value if isinstance(variable, keras.Variable) else variable

@@ -172,6 +172,7 @@ def _train(
         every=checkpoint_seconds,
         before=None if resumed is None else resumed.checkpoint,
         stop=stop,
+        note=note,
     )
     watch = FiniteWatch()
     task.followers = [watch, keeper]
