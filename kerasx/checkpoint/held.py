@@ -44,7 +44,7 @@ _WITH_FILES = (
     keras.callbacks.BackupAndRestore,
 )
 # Objects whose state is all in variables.
-_OF_VARIABLES = (
+OF_VARIABLES = (
     keras.metrics.Metric,
     keras.optimizers.Optimizer,
     keras.Layer,
@@ -118,7 +118,9 @@ def cells_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def variables_of(value: Any) -> list[Any]:
-    """All variables of an object whose state is in them."""
+    """All variables of an object whose state is in them, or itself where it is one."""
+    if isinstance(value, keras.Variable | tf.Variable):
+        return [value]
     if isinstance(value, keras.random.SeedGenerator | tf.random.Generator):
         return [value.state]
     return list(value.variables)
@@ -224,7 +226,7 @@ class Holding:
         for types, pack in self._kinds:
             if isinstance(value, types):
                 return self._once(value, functools.partial(pack, self, value, name, shown))
-        if _is_own_object(value):
+        if is_own_object(value):
             return self._once(value, functools.partial(self._object, value, name, shown))
         if callable(value):  # a library's: np.mean, a loss, a partial
             return self._once(value, functools.partial(self._there, value, name, shown))
@@ -339,7 +341,7 @@ class Holding:
         (dict, _mapping),
         ((np.random.Generator, np.random.RandomState, random.Random), _stream),
         (keras.callbacks.Callback, _callback),
-        (_OF_VARIABLES, _of_variables),
+        (OF_VARIABLES, _of_variables),
         (FunctionType, _function),
         (MethodType, _method),
         (_UNCHANGED, _there),
@@ -366,11 +368,12 @@ def _found(kind: type) -> str:
     return path
 
 
-def _is_own_object(value: Any) -> bool:
+def is_own_object(value: Any) -> bool:
+    """Whether a value is an object of a class of the user's, and no number, container or iterator."""
     built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException)
     return is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(value, "__next__")
 
 
 def _may_change(value: Any) -> bool:
     """Whether what a class holds is more than what it is made of."""
-    return isinstance(value, _MUTABLE) or (_is_own_object(value) and not hasattr(value, "__get__"))
+    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(value, "__get__"))

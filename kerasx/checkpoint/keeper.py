@@ -73,6 +73,7 @@ class CheckpointKeeper:
         self._before = before
         self._stop = stop
         self._note = note
+        own.hand_over([task.model, task.train_step, task.test_step, task.loop, *remembering])
         # What is said of when the run starts, or need not be.
         self._said = {(id(each), name) for each in remembering for name in not_remembered(each)}
         self._writing: Future[None] | None = None
