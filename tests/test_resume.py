@@ -101,6 +101,120 @@ def test_state_of_nobody_is_kept(engine: kerasx.Engine, tmp_path: Path, executio
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
+class TwoOptimizers(keras.Model):
+    """Trains by an optimizer of its own, and counts in a variable that Keras does not know of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+        self.own = keras.optimizers.Adam(0.02)
+        self.taken = tf.Variable(0.0)
+        self.net.build((None, 8))
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.net(x, training=training)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        self.taken.assign_add(0.05)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred) * (1 + self.taken)
+        self.own.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.metrics[0].update_state(loss)
+        return self.compute_metrics(x, y, y_pred)
+
+
+def model_of_two_optimizers() -> dict[str, Any]:
+    keras.utils.set_random_seed(7)
+    return {"model": TwoOptimizers(), "strategy": "compiled-fit"}
+
+
+def step_with_an_optimizer() -> dict[str, Any]:
+    own = keras.optimizers.Adam(0.02)
+
+    def step(model: keras.Model, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x, y, y_pred)
+        own.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        model.metrics[0].update_state(loss)
+        return model.compute_metrics(x, y, y_pred)
+
+    return {"strategy": step}
+
+
+class Measures(keras.callbacks.Callback):
+    """Holds a metric and a random stream of Keras's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = {"mean": keras.metrics.Mean(), "seed": keras.random.SeedGenerator(3)}
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.parts["mean"].update_state(logs["loss"])
+        drawn = keras.random.uniform((), seed=self.parts["seed"])
+        self.model.optimizer.learning_rate = 0.01 * float(self.parts["mean"].result()) * float(drawn)
+
+
+def callback_with_a_metric() -> dict[str, Any]:
+    return {"callbacks": [Measures()]}
+
+
+@pytest.mark.parametrize("anew", [model_of_two_optimizers, step_with_an_optimizer, callback_with_a_metric])
+def test_variables_made_before_the_training_are_kept(engine: kerasx.Engine, anew: Any) -> None:
+    def values() -> dict[str, Any]:
+        return {"optimizer": "sgd", "callbacks": [], **anew()}
+
+    whole = outcome(engine.train(experiment(**values())))
+    directory = interrupted(engine, STEPS + 5, **values())
+    assert outcome(resumed(engine, directory, **values())) == whole
+    assert "no checkpoint can keep" not in (directory / "train.log").read_text()
+
+
+DEVICES = """
+import pathlib, sys
+import keras, tensorflow as tf
+sys.path.insert(0, sys.argv[1])
+from resuming import STEPS, experiment, interrupted, network, outcome, resumed
+import kerasx
+
+class Scaled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.net, self.factor = network(), tf.Variable(1.0)
+        self.net.build((None, 8))
+        self.built = True
+    def call(self, x, training=False):
+        return self.net(x * self.factor, training=training)
+
+class Adds(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.factor.assign_add(0.2)
+
+def values():
+    return {"model": Scaled, "devices": 2, "callbacks": [Adds()]}
+
+engine = kerasx.Engine(runs=pathlib.Path(sys.argv[2]))
+whole = outcome(engine.train(experiment(**values())))
+directory = interrupted(engine, STEPS + 4, **values())
+assert outcome(resumed(engine, directory, **values())) == whole
+"""
+
+
+def test_variables_of_nobody_are_kept_on_several_devices(tmp_path: Path) -> None:
+    """In a process of its own: devices are divided before TensorFlow has started."""
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_a_loop_begins_its_epoch_again(engine: kerasx.Engine, tmp_path: Path) -> None:
     """It has no batch events: a signal ends it at once, and all from the last epoch on is done again."""
     (tmp_path / "own.py").write_text(OWN)
@@ -439,6 +553,61 @@ def test_what_cannot_be_kept_is_said_when_the_run_starts(engine: kerasx.Engine) 
     pipeline = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(16)
     run = engine.train(experiment(dataset=pipeline, callbacks=[], epochs=1, model=network))
     assert "makes the pipeline anew" in (run.directory / "train.log").read_text()
+
+
+class Draws(keras.Model):
+    """Draws in its call, as an autoencoder may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.net(x + tf.random.normal(tf.shape(x)), training=training)
+
+
+class Noise(keras.layers.Layer):
+    """Draws."""
+
+    def call(self, x: Any) -> Any:
+        return x + tf.random.normal(tf.shape(x))
+
+
+def drawing_model() -> keras.Model:
+    model = Draws()
+    model.build((None, 8))
+    return model
+
+
+def drawing_lambda() -> keras.Model:
+    noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
+    return keras.Sequential([keras.Input((8,)), noise, keras.layers.Dense(3, activation="softmax")])
+
+
+def drawing_within() -> keras.Model:
+    inner = keras.Sequential([keras.Input((8,)), Noise()])
+    return keras.Sequential([keras.Input((8,)), inner, keras.layers.Dense(3, activation="softmax")])
+
+
+def drawing_loss(y: Any, y_pred: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(y, y_pred) * (1 + tf.random.uniform(()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"model": drawing_model}, {"model": drawing_lambda}, {"model": drawing_within}, {"loss": drawing_loss}],
+    ids=["model", "lambda", "within", "loss"],
+)
+def test_draws_of_code_of_users_are_said_when_the_run_starts(
+    engine: kerasx.Engine, values: dict[str, Any]
+) -> None:
+    run = engine.train(experiment(strategy="compiled-fit", callbacks=[], epochs=1, **values))
+    assert "what the step draws from tf.random, if it does" in (run.directory / "train.log").read_text()
+
+
+def test_nothing_is_said_of_what_is_kerass(engine: kerasx.Engine) -> None:
+    run = engine.train(experiment(strategy="compiled-fit", epochs=1))
+    assert "tf.random" not in (run.directory / "train.log").read_text()
 
 
 class Holds(keras.callbacks.Callback):
