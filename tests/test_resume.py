@@ -487,6 +487,43 @@ def test_only_paths_in_the_run_are_not_remembered(tmp_path: Path) -> None:
     assert list(held) == ["phase"]
 
 
+class Changes(keras.callbacks.Callback):
+    """Changes what eager steps read each time."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 0:
+            self.model.layers[1].trainable = False
+            self.model.layers[3].rate = 0.6
+
+
+class Counts(TwoOptimizers):
+    """Counts in a plain attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def train_step(self, data: Any) -> Any:
+        self.count += 1
+        kernel = self.net.layers[1].kernel
+        kernel.assign(kernel * (0.9 if self.count % 7 == 0 else 1.0))
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"callbacks": [Changes()]}, {"model": Counts, "strategy": "compiled-fit", "callbacks": []}],
+    ids=["layers", "model"],
+)
+def test_plain_attributes_that_eager_steps_read_are_kept(
+    engine: kerasx.Engine, values: dict[str, Any]
+) -> None:
+    values = {"execution": "eager", "optimizer": "sgd", **values}
+    whole = outcome(engine.train(experiment(**values)))
+    directory = interrupted(engine, STEPS + 5, **values)
+    assert outcome(resumed(engine, directory, **values)) == whole
+
+
 def test_the_newest_few_are_kept_whatever_the_clock_says(engine: kerasx.Engine) -> None:
     import os
 

@@ -23,6 +23,7 @@ from kerasx.checkpoint.given_back import GivingBack
 from kerasx.checkpoint.held import Holding
 from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
+from kerasx.checkpoint.settings import Settings, change, changed, settings
 from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
 from kerasx.errors import Interrupted, UsageError
 from kerasx.signals import Stop
@@ -81,6 +82,7 @@ class CheckpointKeeper:
         self._spent = 0.0
         # What training began with, until something is kept.
         self._first: tuple[Arrays, dict[str, Any]] | None = None
+        self._settings: Settings = []
         self.is_training = False
 
     @property
@@ -93,6 +95,7 @@ class CheckpointKeeper:
         self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
         self._begun = self._kept = time.monotonic()
         self._said.update((id(each), name) for each in self._remembering for name in only_filled(each))
+        self._settings = settings(model)
         if self._before is not None:
             begin_at(model, self._task.start.epoch)
             self._restore(self._before)
@@ -218,9 +221,16 @@ class CheckpointKeeper:
             "seconds": self.seconds_before + time.monotonic() - self._begun,
             "variables": read_variables(model, self._own, arrays),
             "random": random_state(arrays),
+            "settings": self._changed_settings(),
             "callbacks": self._callback_states(arrays),
         }
         return arrays, state
+
+    def _changed_settings(self) -> list[list[Any]]:
+        """Since training began; a graph has those in it that it was traced with, whatever they are now."""
+        if self._task.execution.mode != "eager":
+            return []
+        return changed(self._settings, settings(self._task.model))
 
     def _callback_states(self, arrays: Arrays) -> list[dict[str, Any]]:
         names = {id(each): name for name, each in by_name(self._task.model, self._own).items()}
@@ -253,6 +263,7 @@ class CheckpointKeeper:
             self._task.try_step()
         set_variables(model, self._own, names, checkpoint.arrays)
         set_random_state(checkpoint.state["random"], checkpoint.arrays)
+        change(model, checkpoint.state.get("settings", []))
         self._restore_callbacks(checkpoint, keras.callbacks.Callback)
 
     def _restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
