@@ -263,7 +263,11 @@ class CheckpointKeeper:
             self._task.try_step()
         set_variables(model, self._own, names, checkpoint.arrays)
         set_random_state(checkpoint.state["random"], checkpoint.arrays)
-        change(model, checkpoint.state.get("settings", []))
+        if self._task.execution.mode == "eager":
+            change(
+                model, changed([{} for _ in self._settings], self._settings)
+            )  # a step that is undone counts
+            change(model, checkpoint.state.get("settings", []))
         self._restore_callbacks(checkpoint, keras.callbacks.Callback)
 
     def _restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
