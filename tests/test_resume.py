@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -98,6 +99,120 @@ def test_state_of_nobody_is_kept(engine: kerasx.Engine, tmp_path: Path, executio
     whole = outcome(engine.train(experiment(**values)))
     directory = interrupted(engine, STEPS + 4, **values)
     assert outcome(resumed(engine, directory, **values)) == whole
+
+
+class TwoOptimizers(keras.Model):
+    """Trains by an optimizer of its own, and counts in a variable that Keras does not know of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+        self.own = keras.optimizers.Adam(0.02)
+        self.taken = tf.Variable(0.0)
+        self.net.build((None, 8))
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.net(x, training=training)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        self.taken.assign_add(0.05)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred) * (1 + self.taken)
+        self.own.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.metrics[0].update_state(loss)
+        return self.compute_metrics(x, y, y_pred)
+
+
+def model_of_two_optimizers() -> dict[str, Any]:
+    keras.utils.set_random_seed(7)
+    return {"model": TwoOptimizers(), "strategy": "compiled-fit"}
+
+
+def step_with_an_optimizer() -> dict[str, Any]:
+    own = keras.optimizers.Adam(0.02)
+
+    def step(model: keras.Model, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x, y, y_pred)
+        own.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        model.metrics[0].update_state(loss)
+        return model.compute_metrics(x, y, y_pred)
+
+    return {"strategy": step}
+
+
+class Measures(keras.callbacks.Callback):
+    """Holds a metric and a random stream of Keras's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = {"mean": keras.metrics.Mean(), "seed": keras.random.SeedGenerator(3)}
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.parts["mean"].update_state(logs["loss"])
+        drawn = keras.random.uniform((), seed=self.parts["seed"])
+        self.model.optimizer.learning_rate = 0.01 * float(self.parts["mean"].result()) * float(drawn)
+
+
+def callback_with_a_metric() -> dict[str, Any]:
+    return {"callbacks": [Measures()]}
+
+
+@pytest.mark.parametrize("anew", [model_of_two_optimizers, step_with_an_optimizer, callback_with_a_metric])
+def test_variables_made_before_the_training_are_kept(engine: kerasx.Engine, anew: Any) -> None:
+    def values() -> dict[str, Any]:
+        return {"optimizer": "sgd", "callbacks": [], **anew()}
+
+    whole = outcome(engine.train(experiment(**values())))
+    directory = interrupted(engine, STEPS + 5, **values())
+    assert outcome(resumed(engine, directory, **values())) == whole
+    assert "no checkpoint can keep" not in (directory / "train.log").read_text()
+
+
+DEVICES = """
+import pathlib, sys
+import keras, tensorflow as tf
+sys.path.insert(0, sys.argv[1])
+from resuming import STEPS, experiment, interrupted, network, outcome, resumed
+import kerasx
+
+class Scaled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.net, self.factor = network(), tf.Variable(1.0)
+        self.net.build((None, 8))
+        self.built = True
+    def call(self, x, training=False):
+        return self.net(x * self.factor, training=training)
+
+class Adds(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.factor.assign_add(0.2)
+
+def values():
+    return {"model": Scaled, "devices": 2, "callbacks": [Adds()]}
+
+engine = kerasx.Engine(runs=pathlib.Path(sys.argv[2]))
+whole = outcome(engine.train(experiment(**values())))
+directory = interrupted(engine, STEPS + 4, **values())
+assert outcome(resumed(engine, directory, **values())) == whole
+"""
+
+
+def test_variables_of_nobody_are_kept_on_several_devices(tmp_path: Path) -> None:
+    """In a process of its own: devices are divided before TensorFlow has started."""
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_a_loop_begins_its_epoch_again(engine: kerasx.Engine, tmp_path: Path) -> None:
@@ -224,6 +339,191 @@ def test_what_callbacks_hold_is_remembered(engine: kerasx.Engine) -> None:
     assert outcome(resumed(engine, directory, callbacks=[Remembers()])) == whole
 
 
+class Averages(keras.callbacks.Callback):
+    """Averages weights in variables of its own, made when training begins or once an epoch has ended."""
+
+    def __init__(self, *, later: bool) -> None:
+        super().__init__()
+        self.later, self.count = later, 0
+        self.averages: list[tf.Variable] | None = None
+        self.factor: tf.Variable | None = None
+        self.streams: dict[str, Any] = {"own": np.random.default_rng(1)}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.later:
+            self.averages = [tf.Variable(each) for each in self.model.get_weights()]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        weights = self.model.get_weights()
+        if self.averages is None:
+            self.averages = [tf.Variable(each) for each in weights]
+        if self.factor is None:
+            self.factor = tf.Variable(1.0)
+        self.factor.assign(self.factor * 0.9)
+        self.count += 1
+        self.model.optimizer.learning_rate = 0.02 * self.streams["own"].random() * float(self.factor)
+        for average, weight in zip(self.averages, weights, strict=True):
+            if weight.dtype.kind == "f":
+                average.assign(average + (weight - average) / self.count)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        assert self.averages is not None
+        self.model.set_weights([each.numpy() for each in self.averages])
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_variables_of_callbacks_stay_variables(engine: kerasx.Engine, later: bool) -> None:
+    whole = outcome(engine.train(experiment(callbacks=[Averages(later=later)])))
+    directory = interrupted(engine, 2 * STEPS + 5, callbacks=[Averages(later=later)])
+    assert outcome(resumed(engine, directory, callbacks=[Averages(later=later)])) == whole
+
+
+Record = collections.namedtuple("Record", "epoch loss")
+
+
+@dataclasses.dataclass
+class Best:
+    """Of a callback."""
+
+    epoch: int
+    loss: float
+
+
+class Kinds(keras.callbacks.Callback):
+    """Sets the learning rate by values that are there only later, each of another kind."""
+
+    losses: list[float] = []  # noqa: RUF012 - of the class, as users have it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: dict[str, Any] = {"recent": collections.deque(maxlen=2)}
+        self.phase = "warm-up"
+        self.log: list[Record] = []
+        self.best: Best | None = None
+        self.seen: set[int] | None = None
+        self.counts: Any = None
+        self.same = self.log
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.losses.append(logs["loss"])
+        self.state["recent"].append(logs["loss"])
+        self.phase = "cosine/linear"
+        self.log.append(Record(epoch, logs["loss"]))
+        self.best = self.best or Best(epoch, logs["loss"])
+        self.seen = self.seen or set()
+        self.seen.add(epoch % 2)
+        self.counts = self.counts or collections.defaultdict(int)
+        self.counts[self.phase] += 1
+        self.set_rate()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.phase == "cosine/linear":
+            self.set_rate()
+
+    def set_rate(self) -> None:
+        assert self.best is not None
+        assert self.seen is not None
+        factor = sum(self.state["recent"]) + self.log[-1].loss + self.best.loss + self.best.epoch
+        factor += len(self.same) + len(self.seen) + self.counts["cosine/linear"] + len(self.losses)
+        self.model.optimizer.learning_rate = 0.001 * factor
+
+
+def test_what_callbacks_hold_keeps_its_kind(engine: kerasx.Engine) -> None:
+    def anew() -> list[Any]:
+        Kinds.losses.clear()
+        return [Kinds()]
+
+    whole = outcome(engine.train(experiment(callbacks=anew())))
+    directory = interrupted(engine, 2 * STEPS + 5, callbacks=anew())
+    assert outcome(resumed(engine, directory, callbacks=anew())) == whole
+    assert "no checkpoint" not in (directory / "train.log").read_text()
+
+
+def test_what_functions_close_over_is_remembered(engine: kerasx.Engine) -> None:
+    def anew() -> list[Any]:
+        asked: list[float] = []
+        factor = 1.0
+
+        def schedule(epoch: int, rate: float) -> float:
+            nonlocal factor
+            factor *= 0.7
+            asked.append(rate)
+            return 0.02 * factor / len(asked)
+
+        return [keras.callbacks.LearningRateScheduler(schedule)]
+
+    whole = outcome(engine.train(experiment(callbacks=anew())))
+    directory = interrupted(engine, 2 * STEPS, callbacks=anew())
+    assert outcome(resumed(engine, directory, callbacks=anew())) == whole
+
+
+class ComesToHold(keras.callbacks.Callback):
+    """Holds something that no checkpoint keeps once an epoch has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: Any = None
+        self.tool: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.tool = lambda: 1  # each time anew
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.tokens = self.tokens or iter([1, 2, 3])
+
+
+def test_what_is_first_dropped_later_is_said_once(engine: kerasx.Engine) -> None:
+    run = engine.train(experiment(callbacks=[ComesToHold()]))
+    log = (run.directory / "train.log").read_text()
+    assert log.count("the callback ComesToHold has come to hold `tokens`, which no checkpoint can keep") == 1
+
+
+def test_only_paths_in_the_run_are_not_remembered(tmp_path: Path) -> None:
+    from kerasx.checkpoint.held import Holding
+
+    callback = keras.callbacks.Callback.__new__(ComesToHold)
+    callback.phase, callback.path = "cosine/linear", str(tmp_path / "x.csv")
+    held = Holding({}, {}, tmp_path).of_callback(callback)
+    assert list(held) == ["phase"]
+
+
+class Changes(keras.callbacks.Callback):
+    """Changes what eager steps read each time."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 0:
+            self.model.layers[1].trainable = False
+            self.model.layers[3].rate = 0.6
+
+
+class Counts(TwoOptimizers):
+    """Counts in a plain attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def train_step(self, data: Any) -> Any:
+        self.count += 1
+        kernel = self.net.layers[1].kernel
+        kernel.assign(kernel * (0.9 if self.count % 7 == 0 else 1.0))
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"callbacks": [Changes()]}, {"model": Counts, "strategy": "compiled-fit", "callbacks": []}],
+    ids=["layers", "model"],
+)
+def test_plain_attributes_that_eager_steps_read_are_kept(
+    engine: kerasx.Engine, values: dict[str, Any]
+) -> None:
+    values = {"execution": "eager", "optimizer": "sgd", **values}
+    whole = outcome(engine.train(experiment(**values)))
+    directory = interrupted(engine, STEPS + 5, **values)
+    assert outcome(resumed(engine, directory, **values)) == whole
+
+
 def test_the_newest_few_are_kept_whatever_the_clock_says(engine: kerasx.Engine) -> None:
     import os
 
@@ -290,6 +590,61 @@ def test_what_cannot_be_kept_is_said_when_the_run_starts(engine: kerasx.Engine) 
     pipeline = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(16)
     run = engine.train(experiment(dataset=pipeline, callbacks=[], epochs=1, model=network))
     assert "makes the pipeline anew" in (run.directory / "train.log").read_text()
+
+
+class Draws(keras.Model):
+    """Draws in its call, as an autoencoder may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.net(x + tf.random.normal(tf.shape(x)), training=training)
+
+
+class Noise(keras.layers.Layer):
+    """Draws."""
+
+    def call(self, x: Any) -> Any:
+        return x + tf.random.normal(tf.shape(x))
+
+
+def drawing_model() -> keras.Model:
+    model = Draws()
+    model.build((None, 8))
+    return model
+
+
+def drawing_lambda() -> keras.Model:
+    noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
+    return keras.Sequential([keras.Input((8,)), noise, keras.layers.Dense(3, activation="softmax")])
+
+
+def drawing_within() -> keras.Model:
+    inner = keras.Sequential([keras.Input((8,)), Noise()])
+    return keras.Sequential([keras.Input((8,)), inner, keras.layers.Dense(3, activation="softmax")])
+
+
+def drawing_loss(y: Any, y_pred: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(y, y_pred) * (1 + tf.random.uniform(()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"model": drawing_model}, {"model": drawing_lambda}, {"model": drawing_within}, {"loss": drawing_loss}],
+    ids=["model", "lambda", "within", "loss"],
+)
+def test_draws_of_code_of_users_are_said_when_the_run_starts(
+    engine: kerasx.Engine, values: dict[str, Any]
+) -> None:
+    run = engine.train(experiment(strategy="compiled-fit", callbacks=[], epochs=1, **values))
+    assert "what the step draws from tf.random, if it does" in (run.directory / "train.log").read_text()
+
+
+def test_nothing_is_said_of_what_is_kerass(engine: kerasx.Engine) -> None:
+    run = engine.train(experiment(strategy="compiled-fit", epochs=1))
+    assert "tf.random" not in (run.directory / "train.log").read_text()
 
 
 class Holds(keras.callbacks.Callback):

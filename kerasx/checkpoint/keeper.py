@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasx.checkpoint.callback_state import callback_state, set_callback_state
+from kerasx.checkpoint.callback_state import (
+    callback_state,
+    lost_of,
+    not_remembered,
+    only_filled,
+    set_callback_state,
+)
 from kerasx.checkpoint.folder import Checkpoint, keep, newest
+from kerasx.checkpoint.given_back import GivingBack
+from kerasx.checkpoint.held import Holding
 from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
-from kerasx.checkpoint.variables import OwnVariables, fits, read_variables, set_variables
+from kerasx.checkpoint.settings import Settings, change, changed, settings
+from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
 from kerasx.errors import Interrupted, UsageError
 from kerasx.signals import Stop
 from kerasx.training.loop import begin_at
@@ -37,6 +46,7 @@ class CheckpointKeeper:
         every: Seconds after which the state is kept within an epoch.
         before: The checkpoint to begin with; None to begin anew.
         stop: Whether training was asked to end.
+        note: Says what callbacks have come to hold that cannot be kept.
 
     Attributes:
         position: Where training is.
@@ -53,6 +63,7 @@ class CheckpointKeeper:
         every: float,
         before: Checkpoint | None,
         stop: Stop,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.position = task.position
         self._folder = folder
@@ -62,6 +73,10 @@ class CheckpointKeeper:
         self._remembering = list(remembering)
         self._before = before
         self._stop = stop
+        self._note = note
+        own.hand_over([task.model, task.train_step, task.test_step, task.loop, *remembering])
+        # What is said of when the run starts, or need not be.
+        self._said = {(id(each), name) for each in remembering for name in not_remembered(each)}
         self._writing: Future[None] | None = None
         self._begun = self._kept = time.monotonic()
         self._spent = 0.0
@@ -69,6 +84,7 @@ class CheckpointKeeper:
         self._first: tuple[Arrays, dict[str, Any]] | None = None
         # What of the model is not finite from the start, as of a mask.
         self._meant: Arrays = {}
+        self._settings: Settings = []
         self.is_training = False
 
     @property
@@ -80,6 +96,8 @@ class CheckpointKeeper:
         """Bring back what the checkpoint has."""
         self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
         self._begun = self._kept = time.monotonic()
+        self._said.update((id(each), name) for each in self._remembering for name in only_filled(each))
+        self._settings = settings(model)
         if self._before is not None:
             begin_at(model, self._task.start.epoch)
             self._restore(self._before)
@@ -211,12 +229,38 @@ class CheckpointKeeper:
             "seconds": self.seconds_before + time.monotonic() - self._begun,
             "variables": read_variables(model, self._own, arrays),
             "random": random_state(arrays),
-            "callbacks": [
-                callback_state(each, f"callback.{place}", arrays)
-                for place, each in enumerate(self._remembering)
-            ],
+            "settings": self._changed_settings(),
+            "callbacks": self._callback_states(arrays),
         }
         return arrays, state
+
+    def _changed_settings(self) -> list[list[Any]]:
+        """Since training began; a graph has those in it that it was traced with, whatever they are now."""
+        if self._task.execution.mode != "eager":
+            return []
+        return changed(self._settings, settings(self._task.model))
+
+    def _callback_states(self, arrays: Arrays) -> list[dict[str, Any]]:
+        names = {id(each): name for name, each in by_name(self._task.model, self._own).items()}
+        states = []
+        for place, callback in enumerate(self._remembering):
+            holding = Holding(arrays, names, self._folder.parent)
+            states.append(callback_state(callback, f"callback.{place}", holding))
+            self._say_lost(callback, holding)
+        return states
+
+    def _say_lost(self, callback: keras.callbacks.Callback, holding: Holding) -> None:
+        """Say once what a callback has come to hold that no checkpoint keeps."""
+        lost = lost_of(callback, [*holding.lost, *holding.only_filled])
+        new = [each for each in lost if (id(callback), each) not in self._said]
+        if not new:
+            return
+        self._said.update((id(callback), each) for each in new)
+        self._note(
+            f"the callback {type(callback).__name__} has come to hold"
+            f" {', '.join(f'`{each}`' for each in new)}, which no checkpoint can keep: a run that is gone on"
+            " with has it as the callback makes it; give it get_state and set_state"
+        )
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         model, names = self._task.model, checkpoint.state["variables"]
@@ -227,13 +271,21 @@ class CheckpointKeeper:
             self._task.try_step()
         set_variables(model, self._own, names, checkpoint.arrays)
         set_random_state(checkpoint.state["random"], checkpoint.arrays)
+        if self._task.execution.mode == "eager":
+            change(
+                model, changed([{} for _ in self._settings], self._settings)
+            )  # a step that is undone counts
+            change(model, checkpoint.state.get("settings", []))
         self._restore_callbacks(checkpoint, keras.callbacks.Callback)
 
     def _restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
         states = checkpoint.state["callbacks"]
-        for callback, state in zip(self._remembering, states, strict=True):
-            if isinstance(callback, kind):
-                set_callback_state(callback, state, checkpoint.arrays)
+        variables = by_name(self._task.model, self._own)
+        with self._own.paused():
+            for callback, state in zip(self._remembering, states, strict=True):
+                if isinstance(callback, kind):
+                    giving = GivingBack(checkpoint.arrays, variables)
+                    set_callback_state(callback, state, giving, checkpoint.arrays)
 
 
 def _is_finite(name: str, array: np.ndarray[Any, Any]) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasx.checkpoint.handed_over import holders_of_variables
+from kerasx.checkpoint.held import stored, variables_of
 from kerasx.checkpoint.packing import Arrays
 from kerasx.errors import UsageError
 
@@ -19,7 +21,8 @@ from kerasx.errors import UsageError
 class OwnVariables:
     """Variables that code of users makes beside the model: of optimizers, metrics and generators of its own.
 
-    They are known by the order in which they are made, which is the same whenever the code is.
+    Those of what was handed over are known by where it stands there, the others by the order in which they
+    are made: both are the same whenever the code is.
 
     Attributes:
         is_complete: Whether no more are noted.
@@ -27,6 +30,9 @@ class OwnVariables:
 
     def __init__(self) -> None:
         self._made: list[weakref.ref[tf.Variable]] = []
+        self._holders: list[Any] = []
+        self._found: list[Any] | None = None
+        self._is_paused = False
         self.is_complete = False
 
     @contextlib.contextmanager
@@ -35,7 +41,7 @@ class OwnVariables:
 
         def creator(following: Any, **arguments: Any) -> Any:
             variable = following(**arguments)
-            if not self.is_complete:
+            if not (self.is_complete or self._is_paused):
                 with contextlib.suppress(TypeError):  # of a kind that cannot be referred to
                     self._made.append(weakref.ref(variable))
             return variable
@@ -43,9 +49,23 @@ class OwnVariables:
         with tf.variable_creator_scope(creator):
             yield
 
+    def hand_over(self, values: Iterable[Any]) -> None:
+        """Have the variables kept that objects hold, which may have been made before any were noted."""
+        self._holders = holders_of_variables(values)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Note nothing meanwhile: what is given back was made by a step before."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
     def complete(self) -> None:
         """Note no more: a step has made what it makes, and what it makes further is not kept."""
         if not self.is_complete:
+            self._found = self._handed_over()
             self.is_complete = True
             self._let_go()
 
@@ -53,14 +73,30 @@ class OwnVariables:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
         if not self.is_complete:
             self._let_go()
-        known = {id(_stored(each)) for group in _groups(model).values() for each in group}
+        known = set(_ids(model, [each for group in _groups(model).values() for each in group]))
+        # TensorFlow's own is kept with the other streams of the process.
+        known.update(_ids(model, [tf.random.get_global_generator().state]))
+        found = self._handed_over() if self._found is None else self._found
+        first = [each for each in found if id(each) not in known]
+        known.update(_ids(model, first))
         alive = (each() for each in self._made)
-        return [each for each in alive if each is not None and id(each) not in known]
+        return [*first, *(each for each in alive if each is not None and id(each) not in known)]
+
+    def _handed_over(self) -> list[Any]:
+        found = [stored(each) for holder in self._holders for each in variables_of(holder)]
+        return list({id(each): each for each in found}.values())
 
     def _let_go(self) -> None:
         """Of variables that nobody holds any more, some may wait to be collected."""
         gc.collect()
         self._made = [each for each in self._made if each() is not None]
+
+
+def _ids(model: keras.Model, variables: Iterable[Any]) -> Iterator[int]:
+    """The identities of variables, and of their parts on several devices."""
+    for each in map(stored, variables):
+        yield id(each)
+        yield from map(id, model.distribute_strategy.experimental_local_results(each))
 
 
 def _groups(model: keras.Model) -> dict[str, list[Any]]:
@@ -93,12 +129,12 @@ def set_variables(model: keras.Model, own: OwnVariables, names: list[str], array
     """
     named = dict(_named(model, own))
     if list(named) != names:
-        missing, new = sorted(set(names) - set(named)), sorted(set(named) - set(names))
+        lacking, more = sorted(set(named) - set(names)), sorted(set(names) - set(named))
         raise UsageError(
             "The checkpoint is of other variables than this training has: "
             + "; ".join(
                 f"{what} {', '.join(each[:5])}"
-                for what, each in (("it lacks", missing), ("there are besides", new))
+                for what, each in (("it lacks", lacking), ("it has besides", more))
                 if each
             )
             + ". Has the model's or the step's code changed?"
@@ -112,19 +148,21 @@ def set_variables(model: keras.Model, own: OwnVariables, names: list[str], array
         variable.assign(arrays[name])
 
 
-def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
-    """By their place, as two builds of a model may call a variable differently."""
+def by_name(model: keras.Model, own: OwnVariables) -> dict[str, Any]:
+    """All variables by their place, as two builds of a model may call a variable differently."""
     groups = {**_groups(model), "own": own.of_nobody(model)}
-    strategy = model.distribute_strategy
-    return [
-        (f"{group}.{place}" + (f".{replica}" if replica else ""), part)
+    return {
+        f"{group}.{place}": stored(variable)
         for group, variables in groups.items()
         for place, variable in enumerate(variables)
+    }
+
+
+def _named(model: keras.Model, own: OwnVariables) -> list[tuple[str, Any]]:
+    strategy = model.distribute_strategy
+    return [
+        (name + (f".{replica}" if replica else ""), part)
+        for name, variable in by_name(model, own).items()
         # What each replica has of it: metrics and moving statistics are not the same on all.
-        for replica, part in enumerate(strategy.experimental_local_results(_stored(variable)))
+        for replica, part in enumerate(strategy.experimental_local_results(variable))
     ]
-
-
-def _stored(variable: Any) -> Any:
-    """The TensorFlow variable in a Keras one."""
-    return variable.value if isinstance(variable, keras.Variable) else variable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -128,6 +130,25 @@ def not_kept(assembly: Assembly, callbacks: Sequence[keras.callbacks.Callback]) 
 
 
 def _has_user_code(task: TrainingTask) -> bool:
-    """Whether the step or a layer is not Keras's."""
-    is_own_step = task.train_step is not None or task.loop is not None or overrides(task.model, "train_step")
-    return is_own_step or any(not type(each).__module__.startswith("keras.") for each in task.model.layers)
+    """Whether the step, the model, one of its layers, at any depth, or a loss is not Keras's."""
+    model = task.model
+    if task.train_step is not None or task.loop is not None or overrides(model, "train_step"):
+        return True
+    return any(map(_is_of_user, model._flatten_layers())) or any(map(_is_of_user, _losses(model.loss)))
+
+
+def _losses(loss: Any) -> Iterator[Any]:
+    """Each of a model's losses, which stand in lists and tables; functions in Keras's wrappers."""
+    if isinstance(loss, Mapping | list | tuple):
+        for each in loss.values() if isinstance(loss, Mapping) else loss:
+            yield from _losses(each)
+    elif loss is not None:
+        yield getattr(loss, "fn", loss)
+
+
+def _is_of_user(part: Any) -> bool:
+    """Whether a layer or a loss has code that is not Keras's."""
+    if isinstance(part, str):
+        return False
+    kind = part if isinstance(part, FunctionType) else type(part)
+    return not kind.__module__.startswith("keras.") or isinstance(part, keras.layers.Lambda)

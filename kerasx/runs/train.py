@@ -59,8 +59,8 @@ def train(
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated(experiment.seed, experiment.precision))
         if (experiment.devices or 1) == 1:  # several have to be asked for before TensorFlow starts
-            tf.random.get_global_generator()  # there before anything is noted
-            stack.enter_context(own.noted())
+            tf.random.get_global_generator()  # there before anything draws from it
+        stack.enter_context(own.noted())
         references = References(None if resumed is None else resumed.directory.working_directory)
         assembled = experiment
         if resumed is not None and resumed.checkpoint is not None:
@@ -176,6 +176,7 @@ def _train(
         every=checkpoint_seconds,
         before=None if resumed is None else resumed.checkpoint,
         stop=stop,
+        note=note,
     )
     watch = FiniteWatch(each_call=task.execution.fused)
     task.followers = [watch, keeper]

@@ -1,0 +1,379 @@
+"""What objects of users hold, with its kind: containers, variables, random streams, objects of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import io
+import logging
+import os
+import random
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasx.checkpoint.packing import Arrays, NotPlainError, packed
+from kerasx.own_modules import is_own
+
+KIND = "__kind__"
+# Keras's callbacks compare by one of these, which they choose when they first need it.
+COMPARISONS = {"less": keras.ops.less, "greater": keras.ops.greater}
+MAPPINGS: dict[str, type[dict[Any, Any]]] = {
+    each.__name__: each for each in (dict, OrderedDict, Counter, defaultdict)
+}
+FACTORIES = {each.__name__: each for each in (int, float, bool, str, list, tuple, dict, set)}
+STREAMS = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
+# What a callback is given anew in each training.
+_GIVEN = ("_model", "model", "params", "validation_data")
+# How Keras's CSVLogger goes on with its file, which is decided when training begins.
+_OF_FILES = ("append", "append_header")
+# Where Keras's callbacks have their files, which may be elsewhere by now.
+_PATHS = ("filepath", "filename", "log_dir", "backup_dir")
+_WITH_FILES = (
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.CSVLogger,
+    keras.callbacks.TensorBoard,
+    keras.callbacks.BackupAndRestore,
+)
+# Objects whose state is all in variables.
+OF_VARIABLES = (
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.Layer,
+    keras.random.SeedGenerator,
+    tf.random.Generator,
+)
+# What does not change as training goes on, as far as it is the callback's.
+_UNCHANGED = (
+    type,
+    ModuleType,
+    BuiltinFunctionType,
+    np.ufunc,
+    Path,
+    io.IOBase,
+    logging.Logger,
+    tf.data.Dataset,
+)
+_MUTABLE = (
+    list,
+    dict,
+    set,
+    deque,
+    np.ndarray,
+    np.random.Generator,
+    random.Random,
+    tf.Variable,
+    keras.Variable,
+)
+
+
+def is_of_user(thing: Any) -> bool:
+    """Whether a class or a function is of the user's own code."""
+    name = getattr(thing, "__module__", None) or ""
+    return name == "__main__" or (name in sys.modules and is_own(name, sys.modules[name]))
+
+
+def path_of(kind: type) -> str | None:
+    """How a class is found again; None where it is not, as one that a function makes."""
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    return path if class_at(path) is kind else None
+
+
+def class_at(path: str | None) -> Any:
+    """The class of a path, in the modules that are there; None where it has none."""
+    module, _, name = (path or "").partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
+
+
+def is_named_tuple(kind: type) -> bool:
+    """Whether a class is one of `collections.namedtuple`."""
+    return issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object holds, in slots too where it is of a dataclass."""
+    names = [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    return {
+        **{name: getattr(value, name) for name in names if hasattr(value, name)},
+        **getattr(value, "__dict__", {}),
+    }
+
+
+def cells_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """What a function closes over by name, as cells."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        if cell != CellType():  # it may be empty yet
+            yield name, cell
+
+
+def variables_of(value: Any) -> list[Any]:
+    """All variables of an object whose state is in them, or itself where it is one."""
+    if isinstance(value, keras.Variable | tf.Variable):
+        return [value]
+    if isinstance(value, keras.random.SeedGenerator | tf.random.Generator):
+        return [value.state]
+    return list(value.variables)
+
+
+def stored(variable: Any) -> Any:
+    """The TensorFlow variable in a Keras one."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+class Holding:
+    """Packs what a callback holds.
+
+    What is held in several places is packed once, so that it is one again.
+
+    Args:
+        arrays: Takes the arrays.
+        names: Of the variables that are kept beside the callbacks, by the identity of each; None where
+            nothing is to be kept, to see what could be.
+        folder: The run's, which may be elsewhere by the time the run is gone on with.
+
+    Attributes:
+        lost: Names of what is not kept.
+        only_filled: Names of what is given back only where the callback has made it by itself.
+    """
+
+    def __init__(
+        self, arrays: Arrays, names: Mapping[int, str] | None = None, folder: Path | None = None
+    ) -> None:
+        self.arrays = arrays
+        self._names = names
+        self._folder = None if folder is None else os.path.abspath(folder)
+        self._seen: dict[int, tuple[int, Any]] = {}
+        self.lost: list[str] = []
+        self.only_filled: list[str] = []
+
+    def attributes(self, held: Mapping[str, Any], name: str, shown: str = "") -> dict[str, Any]:
+        """Those of what is held by name that can be kept."""
+        kept = {}
+        for key, value in held.items():
+            before, arrays = dict(self._seen), list(self.arrays)
+            try:
+                kept[key] = self.pack(value, f"{name}.{key}", f"{shown}{key}")
+            except (NotPlainError, RecursionError):
+                self._seen = before
+                for each in list(self.arrays)[len(arrays) :]:
+                    del self.arrays[each]
+                self.lost.append(f"{shown}{key}")
+        return kept
+
+    def of_callback(self, callback: keras.callbacks.Callback) -> dict[str, Any]:
+        """What is to be kept of a callback, and of its classes."""
+        held = {
+            name: value
+            for kind in reversed(type(callback).__mro__)
+            if is_of_user(kind)
+            for name, value in vars(kind).items()
+            if not name.startswith("__") and _may_change(value)
+        }
+        held.update(vars(callback))
+        return {
+            name: value
+            for name, value in held.items()
+            if name not in (*_GIVEN, *_OF_FILES) and not self._is_path(callback, value)
+        }
+
+    def _is_path(self, callback: keras.callbacks.Callback, value: Any) -> bool:
+        """Whether a value is the path of a file that may be elsewhere by now."""
+        if not isinstance(value, str) or os.sep not in value:
+            return False
+        if type(callback).__module__.startswith("keras."):
+            return True
+        is_given = value in [vars(callback).get(name) for name in _PATHS]
+        if is_given and isinstance(callback, _WITH_FILES):
+            return True
+        return self._folder is not None and f"{os.path.abspath(value)}/".startswith(f"{self._folder}/")
+
+    def pack(self, value: Any, name: str, shown: str = "") -> Any:
+        """What JSON can hold of a value.
+
+        Args:
+            value: Any.
+            name: What its arrays are called.
+            shown: What it is called where it is lost.
+
+        Raises:
+            NotPlainError: It cannot be kept.
+        """
+        if isinstance(value, keras.Variable | tf.Variable):
+            return self._variable(value, name)
+        if tf.is_tensor(value):
+            return {KIND: "tensor", "value": packed(_numbers(value), name, self.arrays)}
+        if type(value) in _SIMPLE:
+            return {KIND: type(value).__name__, **_SIMPLE[type(value)](value)}
+        if isinstance(value, enum.Enum):
+            return {KIND: "enum", "class": _found(type(value)), "name": value.name}
+        if isinstance(value, tuple | frozenset) and (
+            type(value) in (tuple, frozenset) or is_named_tuple(type(value))
+        ):
+            found = {"class": _found(type(value))} if is_named_tuple(type(value)) else {}
+            named = "tuple" if isinstance(value, tuple) else "frozenset"
+            return {KIND: named, **found, "items": self._items(value, name, shown)}
+        for types, pack in self._kinds:
+            if isinstance(value, types):
+                return self._once(value, functools.partial(pack, self, value, name, shown))
+        if is_own_object(value):
+            return self._once(value, functools.partial(self._object, value, name, shown))
+        if callable(value):  # a library's: np.mean, a loss, a partial
+            return self._once(value, functools.partial(self._there, value, name, shown))
+        return packed(value, name, self.arrays)
+
+    def _once(self, value: Any, pack: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What it is, and where it was seen before its number then."""
+        if id(value) in self._seen:
+            return {KIND: "again", "number": self._seen[id(value)][0]}
+        number = len(self._seen)
+        self._seen[id(value)] = number, value  # held, so that no other has its identity
+        return {"number": number, **pack()}
+
+    def _items(self, values: Any, name: str, shown: str) -> list[Any]:
+        return [self.pack(each, f"{name}.{place}", shown) for place, each in enumerate(values)]
+
+    def _variable(self, value: Any, name: str) -> dict[str, Any]:
+        known = (self._names or {}).get(id(stored(value)))
+        if known is not None:
+            return {KIND: "variable", "name": known}
+        if self._names is None:
+            return {KIND: "variable", "name": ""}
+        kind = "keras" if isinstance(value, keras.Variable) else "tensorflow"
+
+        def pack() -> dict[str, Any]:
+            array = packed(_numbers(stored(value)), name, self.arrays)
+            return {KIND: "variable", "of": kind, "trainable": bool(value.trainable), "value": array}
+
+        return self._once(value, pack)
+
+    def _sequence(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        if type(value) not in (list, deque, set):
+            raise NotPlainError(type(value).__name__)
+        limit = {"maxlen": value.maxlen} if isinstance(value, deque) else {}
+        return {KIND: type(value).__name__, **limit, "items": self._items(value, name, shown)}
+
+    def _mapping(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        if MAPPINGS.get(type(value).__name__) is not type(value):
+            raise NotPlainError(type(value).__name__)
+        factory = getattr(value, "default_factory", None)
+        named = next((key for key, each in FACTORIES.items() if each is factory), None)
+        if factory is not None and named is None:
+            self.only_filled.append(shown)
+        keys, values = self._items(value, f"{name}.k", shown), self._items(value.values(), name, shown)
+        return {
+            KIND: "mapping",
+            "class": type(value).__name__,
+            "factory": named,
+            "keys": keys,
+            "items": values,
+        }
+
+    def _stream(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        if isinstance(value, np.random.Generator):
+            state: Any = value.bit_generator.state
+            if state["bit_generator"] not in STREAMS:
+                raise NotPlainError(state["bit_generator"])
+        elif isinstance(value, np.random.RandomState):
+            state = value.get_state(legacy=False)
+        elif type(value) is random.Random:
+            state = value.getstate()
+        else:
+            raise NotPlainError(type(value).__name__)
+        return {KIND: "stream", "class": type(value).__name__, "state": packed(state, name, self.arrays)}
+
+    def _of_variables(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        """Its variables are kept beside; those that are made while training goes on are not."""
+        if self._names is not None and any(
+            id(stored(each)) not in self._names for each in variables_of(value)
+        ):
+            raise NotPlainError(type(value).__name__)
+        self.only_filled.append(shown)
+        return {KIND: "there"}
+
+    def _there(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        self.only_filled.append(shown)
+        return {KIND: "there"}
+
+    def _function(self, value: FunctionType, name: str, shown: str) -> dict[str, Any]:
+        """One's own has a state in what it closes over; arrays among that are data."""
+        self.only_filled.append(shown)
+        comparison = next((key for key, each in COMPARISONS.items() if each is value), None)
+        if comparison is not None:
+            return {KIND: "comparison", "name": comparison}
+        held = {
+            key: cell.cell_contents
+            for key, cell in (cells_of(value) if is_of_user(value) else ())
+            if not (isinstance(cell.cell_contents, np.ndarray) or tf.is_tensor(cell.cell_contents))
+        }
+        return {KIND: "function", "items": self.attributes(held, name, f"{shown}.")}
+
+    def _method(self, value: MethodType, name: str, shown: str) -> dict[str, Any]:
+        self.only_filled.append(shown)
+        if isinstance(value.__self__, type | ModuleType | keras.Model):
+            return {KIND: "there"}
+        return {KIND: "method", "items": self.attributes({"__self__": value.__self__}, name, f"{shown}.")}
+
+    def _callback(self, value: keras.callbacks.Callback, name: str, shown: str) -> dict[str, Any]:
+        self.only_filled.append(shown)
+        return {KIND: "object", "items": self.attributes(self.of_callback(value), name, f"{shown}.")}
+
+    def _object(self, value: Any, name: str, shown: str) -> dict[str, Any]:
+        path = path_of(type(value))
+        if path is None:
+            self.only_filled.append(shown)
+        kept = self.attributes(attributes_of(value), name, f"{shown}.")
+        return {KIND: "object", "class": path, "items": kept}
+
+    # In the order in which they are asked for.
+    _kinds: tuple[tuple[Any, Any], ...] = (
+        ((list, deque, set), _sequence),
+        (dict, _mapping),
+        ((np.random.Generator, np.random.RandomState, random.Random), _stream),
+        (keras.callbacks.Callback, _callback),
+        (OF_VARIABLES, _of_variables),
+        (FunctionType, _function),
+        (MethodType, _method),
+        (_UNCHANGED, _there),
+    )
+
+
+_SIMPLE: dict[type, Callable[[Any], dict[str, Any]]] = {
+    bytes: lambda value: {"value": value.hex()},
+    complex: lambda value: {"value": [value.real, value.imag]},
+}
+
+
+def _numbers(value: Any) -> Any:
+    try:
+        return np.array(value.numpy())
+    except (AttributeError, NotImplementedError) as error:  # of a graph, or a tensor without an array
+        raise NotPlainError(type(value).__name__) from error
+
+
+def _found(kind: type) -> str:
+    path = path_of(kind)
+    if path is None:
+        raise NotPlainError(kind.__name__)
+    return path
+
+
+def is_own_object(value: Any) -> bool:
+    """Whether a value is an object of a class of the user's, and no number, container or iterator."""
+    built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException)
+    return is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(value, "__next__")
+
+
+def _may_change(value: Any) -> bool:
+    """Whether what a class holds is more than what it is made of."""
+    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(value, "__get__"))
