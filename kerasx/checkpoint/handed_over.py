@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasx.checkpoint.held import OF_VARIABLES, cells_of, is_of_user, is_own_object
+from kerasx.checkpoint.held import GIVEN, OF_VARIABLES, cells_of, is_of_user, is_own_object
 from kerasx.own_modules import is_own
 
 _HOLDERS = (*OF_VARIABLES, keras.Variable, tf.Variable)
@@ -54,7 +54,9 @@ def _within(value: Any) -> Iterator[Any]:
     elif isinstance(getattr(value, "python_function", None), FunctionType):  # of tf.function
         yield value.python_function
     elif isinstance(value, _LOOKED_INTO) or is_own_object(value):
-        yield from getattr(value, "__dict__", {}).values()
+        # A callback that has been used before still has the model of that training.
+        given = GIVEN if isinstance(value, keras.callbacks.Callback) else ()
+        yield from (each for name, each in getattr(value, "__dict__", {}).items() if name not in given)
         for kind in type(value).__mro__:
             if is_of_user(kind):
                 yield from vars(kind).values()

@@ -32,7 +32,7 @@ MAPPINGS: dict[str, type[dict[Any, Any]]] = {
 FACTORIES = {each.__name__: each for each in (int, float, bool, str, list, tuple, dict, set)}
 STREAMS = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
 # What a callback is given anew in each training.
-_GIVEN = ("_model", "model", "params", "validation_data")
+GIVEN = ("_model", "model", "params", "validation_data")
 # How Keras's CSVLogger goes on with its file, which is decided when training begins.
 _OF_FILES = ("append", "append_header")
 # Where Keras's callbacks have their files, which may be elsewhere by now.
@@ -184,7 +184,7 @@ class Holding:
         return {
             name: value
             for name, value in held.items()
-            if name not in (*_GIVEN, *_OF_FILES) and not self._is_path(callback, value)
+            if name not in (*GIVEN, *_OF_FILES) and not self._is_path(callback, value)
         }
 
     def _is_path(self, callback: keras.callbacks.Callback, value: Any) -> bool:

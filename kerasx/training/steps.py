@@ -125,7 +125,7 @@ def returning_logs(step: Step, name: str) -> Step:
                 " End it with `return model.compute_metrics(x, y, y_pred, sample_weight)`."
             )
         for key, value in logs.items():
-            if value is None or isinstance(value, str | bytes):
+            if isinstance(value, str | bytes):
                 raise UsageError(f"The step `{name}` returned {value!r} as `{key}`, which is no number.")
         return logs
 
