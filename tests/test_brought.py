@@ -88,6 +88,7 @@ def test_weighted_metrics_of_a_compiled_object_stay_beside_a_new_loss(tmp_path: 
     assert again == run.evaluation
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("scaled", [True, False])
 def test_loss_scaling_is_what_the_model_was_compiled_with(tmp_path: Path, scaled: bool) -> None:
     """`auto_scale_loss=False` stays: with it or without, the bits of `fit`."""

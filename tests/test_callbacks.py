@@ -319,6 +319,7 @@ def test_a_schedule_and_a_log_are_those_of_fit(data: Any, tmp_path: Path) -> Non
         assert log.read_text() == text, strategy
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("build", "frequency"), [(sequential, "epoch"), (functional, 3), (Subclassed, 3)])
 def test_checkpoints_written_meanwhile_can_be_loaded_and_trained_on(
     build: Callable[[], keras.Model], frequency: Any, data: Any, tmp_path: Path

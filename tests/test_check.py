@@ -42,6 +42,7 @@ def test_idioms_of_keras_2_are_answered_with_what_to_write_today() -> None:
     assert "compute_loss" in found.idioms[0].instead
 
 
+@pytest.mark.soak
 def test_idioms_are_looked_for_in_what_a_builder_builds_and_in_its_bases() -> None:
     found = check("built_keras_2", "plain")
     assert {each.name for each in found.idioms} == {"compiled_loss", "compiled_metrics"}
@@ -133,6 +134,7 @@ def test_a_step_that_ends_the_program_is_no_difference() -> None:
     assert f"Error: Tracing {MINE}leaving failed: SystemExit: bye ({MINE[:-1]}, line " in done.stderr
 
 
+@pytest.mark.soak
 def test_a_step_that_ends_the_program_in_one_scenario_fails_in_it() -> None:
     found = check("leaving_with_momentum", "plain", "schedule-and-momentum", loss="mean_squared_error")
     assert [each.verdict for each in found.scenarios] == ["identical", "failed"]

@@ -480,6 +480,7 @@ def test_pipelines_train_to_the_bits_of_graph(data: Callable[[], Any], tmp_path:
         assert outcome(train(tmp_path, data, strategy=strategy)) == expected, strategy
 
 
+@pytest.mark.soak
 def test_streamed_arrays_train_to_the_bits_of_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = outcome(train(tmp_path, lambda: ((X, Y), (X[:20], Y[:20])), execution="graph"))
     monkeypatch.setattr(module, "RESIDENT_SHARE", 0)
@@ -500,6 +501,7 @@ def test_a_pipeline_trains_compiled_to_the_bits_of_graph(tmp_path: Path) -> None
     assert (run.execution, run.jit, outcome(run)) == ("fused", True, expected)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("jit", [False, True], ids=["no jit", "jit"])
 @pytest.mark.parametrize("data", [four_edges, Edges])
 def test_nodes_and_edges_train_to_the_bits_of_graph(

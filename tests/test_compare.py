@@ -366,6 +366,7 @@ def test_gradients_of_a_tenth_never_pass_for_equal_however_small() -> None:
     assert all(each.ratio == pytest.approx(10.0, rel=1e-3) for each in gradients)
 
 
+@pytest.mark.soak
 def test_what_wakes_later_than_the_first_steps_is_seen_at_the_end() -> None:
     """The first steps agree, and it is said that they do."""
     pair = only_pair(compare("mine.py:sum_step", "mine.py:late_step", batch_size=4, epochs=1))
@@ -391,6 +392,7 @@ def test_executions_agree() -> None:
     assert {pair["verdict"] for pair in shown["pairs"]} <= {"identical", "equivalent"}
 
 
+@pytest.mark.soak
 def test_batch_sizes_part_at_the_data() -> None:
     """Two values of one key by `--vary`."""
     options = ("--epochs", "1", "--json")
@@ -404,6 +406,7 @@ def test_batch_sizes_part_at_the_data() -> None:
     assert "16" in first["b"]
 
 
+@pytest.mark.soak
 def test_seeds_part_before_the_first_forward_pass() -> None:
     """At the order of rows, or at the initial weights where that is the same."""
     sides = kerasx_here("compare", "--vary", "seed=0,1", *OPTIONS, "--json")
@@ -416,12 +419,14 @@ def test_seeds_part_before_the_first_forward_pass() -> None:
     assert place(only_pair(in_order)) == (0, 0, "initial-state")
 
 
+@pytest.mark.soak
 def test_precisions_differ() -> None:
     """Half precision is no rounding of float32."""
     pair = only_pair(compare(vary={"precision": ["float32", "mixed_float16"]}, epochs=1))
     assert (pair.verdict, place(pair)[:2]) == ("diverged", (0, 0))
 
 
+@pytest.mark.soak
 def test_names_and_values_are_combined() -> None:
     """Each name stands for as many experiments as there are combinations of values."""
     sides = sides_of(
@@ -464,6 +469,7 @@ def test_jit_draws_other_random_numbers_which_is_said_to_be_all() -> None:
     assert "that is all" in pair.said
 
 
+@pytest.mark.soak
 def test_random_numbers_do_not_cover_up_another_difference() -> None:
     """With dropout and jit on one side, a mean for a sum is told all the same."""
     experiment = kerasx.Experiment(**{**FIELDS, "model": "mine.py:dropping"})
@@ -521,6 +527,7 @@ def test_a_row_of_the_article_stands_for_its_experiment() -> None:
         sides_of(["article:11", "article:1"], kerasx.Experiment(), Registry(), Path("runs"))
 
 
+@pytest.mark.soak
 def test_options_go_before_the_values_of_a_file() -> None:
     """A file's rate, be it the experiment's or its optimizer's, gives way; the rest stays."""
     Path("inner.toml").write_text(
@@ -536,6 +543,7 @@ def test_options_go_before_the_values_of_a_file() -> None:
     assert inner.experiment.optimizer.options == {"beta_1": 0.8}
 
 
+@pytest.mark.soak
 def test_jit_is_off_unless_it_is_asked_for() -> None:
     """By options or by a file."""
     Path("jit.toml").write_text(f"jit = true\n{SUM}")
@@ -663,6 +671,7 @@ def test_last_and_a_path_name_runs(runs: tuple[kerasx.Engine, list[str]]) -> Non
     assert sides[1].experiment.dataset.name == "mine.py:training_data"
 
 
+@pytest.mark.soak
 def test_a_run_with_other_options_is_trained_anew(runs: tuple[kerasx.Engine, list[str]]) -> None:
     """Its record is of another training."""
     engine, (a, b, _) = runs
@@ -713,6 +722,7 @@ def test_several_seeds_give_distributions() -> None:
     assert place(only_pair(result)) == (0, 0, "loss")
 
 
+@pytest.mark.soak
 def test_seeds_on_the_command_line_are_shown_as_a_table() -> None:
     """Mean, spread, range and number of seeds, after the verdict."""
     result = kerasx_here(
@@ -817,6 +827,7 @@ def test_each_side_has_its_modules_afresh() -> None:
     assert only_pair(result).verdict == "identical"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("execution", ["eager", "graph"])
 def test_an_optimizer_of_ones_own_is_kept_in_lockstep(execution: str) -> None:
     """The same one in the place of the model's is no difference; another one parts at the update."""
@@ -829,6 +840,7 @@ def test_an_optimizer_of_ones_own_is_kept_in_lockstep(execution: str) -> None:
     assert other.first_difference.step == 1
 
 
+@pytest.mark.soak
 def test_a_model_handed_over_as_an_object_starts_anew_on_each_side() -> None:
     """Its weights are where every side begins, and where they are afterwards."""
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(10)])
@@ -838,6 +850,7 @@ def test_a_model_handed_over_as_an_object_starts_anew_on_each_side() -> None:
     assert kerasx.weights_digest(model) == before
 
 
+@pytest.mark.soak
 def test_a_callback_handed_over_as_an_object_starts_anew_on_each_side() -> None:
     """What it counted on one side is no part of another: the same trainings are not made to differ."""
 
@@ -872,6 +885,7 @@ class GraphOnlyPlugin:
         return [kerasx.StrategySpec("graph-only", "Trains in graphs.", GraphOnly)]
 
 
+@pytest.mark.soak
 def test_a_strategy_without_eager_execution_is_compared_by_what_its_steps_leave() -> None:
     """It is said that stages are not traced; a deviation is seen in the first update all the same."""
     engine = kerasx.Engine(plugins=[GraphOnlyPlugin()])
@@ -1084,6 +1098,7 @@ def test_what_is_not_finite_is_marked_in_a_curve(values: list[float]) -> None:
 # --- What ends show -------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_a_report_that_goes_wrong_later_is_seen_with_its_epoch() -> None:
     def late(model: keras.Model, data: Any) -> Any:
         logs = dict(kerasx.train_step(model, data))
@@ -1107,6 +1122,7 @@ def test_a_report_that_goes_wrong_later_is_seen_with_its_epoch() -> None:
     assert "same weights" in pair.said
 
 
+@pytest.mark.soak
 def test_other_numbers_of_epochs_are_said_to_be_that() -> None:
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(64, 4)).astype("float32"), rng.normal(size=(64, 1)).astype("float32"))

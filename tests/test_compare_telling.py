@@ -141,6 +141,7 @@ def test_a_clone_that_is_made_anew_in_each_step_repeats_itself(doubled: kerasx.C
     assert not [note for note in doubled.notes if "does not repeat itself" in note]
 
 
+@pytest.mark.soak
 def test_a_stream_that_is_another_one_in_a_graph_is_told() -> None:
     result = compared("mine.py:drawing", vary={"execution": ["eager", "graph"]})
     assert not result.agrees
@@ -251,6 +252,7 @@ def data_of(run: kerasx.Run) -> str:
     return digest
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("asked", "epochs"),
     [
@@ -273,6 +275,7 @@ def test_a_run_that_is_trained_anew_is_trained_with_its_own_files(
     assert {side.jit for side in result.sides} == {"execution" not in asked.get("vary", asked)}
 
 
+@pytest.mark.soak
 def test_what_is_given_beside_a_run_is_found_from_here(run: kerasx.Run, elsewhere: Path) -> None:
     with pytest.raises(kerasx.UsageError, match=re.escape("outputs [batch, 1]")):  # and of the run's are two
         kerasx.Engine().compare(run, vary={"model": ["alone.py:build", "mine.py:build"]})
@@ -281,6 +284,7 @@ def test_what_is_given_beside_a_run_is_found_from_here(run: kerasx.Run, elsewher
     assert result.agrees
 
 
+@pytest.mark.soak
 def test_code_that_has_changed_since_a_run_is_told_where_it_is_trained(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +303,7 @@ def test_code_that_has_changed_since_a_run_is_told_where_it_is_trained(
     assert [note for note in explained.notes if note.endswith("what it says now was looked at")]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("strategy", ["custom-step", "gradient-tape", "alone.py:doubled"])
 def test_a_strategy_beside_a_run_trains_its_experiment(
     run: kerasx.Run, elsewhere: Path, strategy: str
@@ -312,6 +317,7 @@ def test_a_strategy_beside_a_run_trains_its_experiment(
     assert f"the experiment of {run.directory.name} is what {strategy} trained" in result.notes
 
 
+@pytest.mark.soak
 def test_a_loop_beside_a_run_is_not_compiled(run: kerasx.Run, elsewhere: Path) -> None:
     """Which loops cannot be, also where the run was."""
     (elsewhere / "loops.py").write_text(
@@ -321,6 +327,7 @@ def test_a_loop_beside_a_run_is_not_compiled(run: kerasx.Run, elsewhere: Path) -
     assert kerasx.Engine().compare(run, "loops.py:loop").sides[1].jit is False
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("asked", [{}, {"epochs": 2}], ids=str)
 def test_a_strategy_beside_a_file_trains_its_experiment(here: Path, asked: dict[str, Any]) -> None:
     """With what is set, as the file; and two strategies alone train the defaults."""
@@ -342,6 +349,7 @@ def test_what_strategies_train_is_what_is_named_where_something_is(here: Path) -
     assert sides[0].of is None
 
 
+@pytest.mark.soak
 def test_an_explanation_is_of_the_experiment_of_the_file_beside_the_strategy(here: Path) -> None:
     (here / "rule.toml").write_text(RULE)
     found = kerasx.Engine().explain(here / "rule.toml", "mine.py:doubled_of_all_variables")
@@ -365,6 +373,7 @@ def test_values_of_a_key_that_is_given_again_add_up() -> None:
     assert [each["execution"] for each in found] == ["eager", "graph", "fused"]
 
 
+@pytest.mark.soak
 def test_options_of_parts_are_varied_at_any_depth() -> None:
     """Beside the options that a part has, and after a part that is varied itself."""
     found = varied("optimizer.momentum=0.1,0.9")

@@ -51,6 +51,7 @@ class Raises(keras.callbacks.Callback):
             raise error
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("error", [ValueError("of a callback"), MemoryError("no more")], ids=repr)
 def test_what_a_callback_raises_ends_the_run_with_its_reason(
     engine: kerasx.Engine, error: BaseException
@@ -326,6 +327,7 @@ class SignalAtEnd(keras.callbacks.Callback):
             self.returned = True
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("strategy", ["gradient-tape", "compiled-fit"])
 def test_a_signal_after_the_last_epoch_ends_at_once(engine: kerasx.Engine, strategy: str) -> None:
     """There is no next step to wait for."""
@@ -340,6 +342,7 @@ def test_a_signal_after_the_last_epoch_ends_at_once(engine: kerasx.Engine, strat
     assert outcome(again) == outcome(engine.train(experiment(strategy=strategy, callbacks=[callback])))
 
 
+@pytest.mark.soak
 def test_two_trainings_in_one_folder_at_a_time(engine: kerasx.Engine) -> None:
     """In threads of one process, as in two processes of the same second."""
     whole = outcome(engine.train(experiment(callbacks=[])))

@@ -87,6 +87,7 @@ def test_batches_of_changing_length_are_fused_without_jit(strategy: str, tmp_pat
     assert (run.weights_digest, run.history) == (graph.weights_digest, graph.history)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_seeds_of_tf_random_hold_by_default(strategy: str, tmp_path: Path) -> None:
     """XLA ignores them: two runs of one experiment would end with different weights."""

@@ -80,6 +80,7 @@ def test_callbacks_of_a_file_repeat_the_run(tmp_path: Path) -> None:
     assert train(tmp_path, callbacks=written).weights_digest == run.weights_digest
 
 
+@pytest.mark.soak
 def test_a_plateau_lowers_the_rate_in_every_strategy(tmp_path: Path) -> None:
     plateau = {"name": "reduce_lr_on_plateau", "patience": 1, "factor": 0.5, "min_delta": 10.0}
     runs = [train(tmp_path, strategy=each, callbacks=[plateau], epochs=5) for each in STRATEGIES]

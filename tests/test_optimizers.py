@@ -163,6 +163,7 @@ def test_an_optimizer_that_has_trained_trains_again_as_it_was_handed_over(tmp_pa
     assert first.weights_digest != train(tmp_path, optimizer=optimizer(["bias"])).weights_digest
 
 
+@pytest.mark.soak
 def test_loss_scaling_takes_an_optimizer_inside(tmp_path: Path) -> None:
     """By name, as the object that `compile` makes by itself under mixed_float16."""
     scaled = {"name": "loss_scale_optimizer", "inner_optimizer": {"name": "adam", "beta_1": 0.8}}

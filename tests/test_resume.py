@@ -48,6 +48,7 @@ def test_a_run_goes_on_at_the_very_step(
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
+@pytest.mark.soak
 def test_low_precision_goes_on_with_its_loss_scale(engine: kerasx.Engine) -> None:
     values = {"precision": "mixed_float16"}
     whole = outcome(engine.train(experiment(**values)))
@@ -86,6 +87,7 @@ def epoch(model, batches):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("execution", ["eager", "fused"])
 def test_state_of_nobody_is_kept(engine: kerasx.Engine, tmp_path: Path, execution: str) -> None:
     """An optimizer, a metric and generators of a module, and Keras's own generator."""
@@ -163,6 +165,7 @@ def callback_with_a_metric() -> dict[str, Any]:
     return {"callbacks": [Measures()]}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("anew", [model_of_two_optimizers, step_with_an_optimizer, callback_with_a_metric])
 def test_variables_made_before_the_training_are_kept(engine: kerasx.Engine, anew: Any) -> None:
     def values() -> dict[str, Any]:
@@ -204,6 +207,7 @@ assert outcome(resumed(engine, directory, **values())) == whole
 """
 
 
+@pytest.mark.soak
 def test_variables_of_nobody_are_kept_on_several_devices(tmp_path: Path) -> None:
     """In a process of its own: devices are divided before TensorFlow has started."""
     done = subprocess.run(
@@ -225,6 +229,7 @@ def test_a_loop_begins_its_epoch_again(engine: kerasx.Engine, tmp_path: Path) ->
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
+@pytest.mark.soak
 def test_more_epochs_are_what_a_longer_run_would_have_trained(engine: kerasx.Engine) -> None:
     longer = engine.train(experiment(epochs=EPOCHS + 2, learning_rate=0.001, callbacks=[]))
     short = engine.train(experiment(learning_rate=0.001, callbacks=[]))
@@ -252,6 +257,7 @@ def test_a_finished_run_says_so_and_another_experiment_is_refused(engine: kerasx
     assert before == sorted((path.name, path.stat().st_mtime_ns) for path in run.directory.rglob("*.toml"))
 
 
+@pytest.mark.soak
 def test_early_stopping_is_finished_too(engine: kerasx.Engine) -> None:
     stops = [keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0)]
     run = engine.train(experiment(callbacks=stops))
@@ -292,6 +298,7 @@ def test_every_byte_of_a_checkpoint_counts(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
+@pytest.mark.soak
 def test_files_of_keras_callbacks_are_added_to(engine: kerasx.Engine, tmp_path: Path) -> None:
     values: dict[str, Any] = {}
 
@@ -333,6 +340,7 @@ class Remembers(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = 0.001 * factor
 
 
+@pytest.mark.soak
 def test_what_callbacks_hold_is_remembered(engine: kerasx.Engine) -> None:
     whole = outcome(engine.train(experiment(callbacks=[Remembers()])))
     directory = interrupted(engine, 2 * STEPS + 5, callbacks=[Remembers()])
@@ -371,6 +379,7 @@ class Averages(keras.callbacks.Callback):
         self.model.set_weights([each.numpy() for each in self.averages])
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("later", [False, True])
 def test_variables_of_callbacks_stay_variables(engine: kerasx.Engine, later: bool) -> None:
     whole = outcome(engine.train(experiment(callbacks=[Averages(later=later)])))
@@ -439,6 +448,7 @@ def test_what_callbacks_hold_keeps_its_kind(engine: kerasx.Engine) -> None:
     assert "no checkpoint" not in (directory / "train.log").read_text()
 
 
+@pytest.mark.soak
 def test_what_functions_close_over_is_remembered(engine: kerasx.Engine) -> None:
     def anew() -> list[Any]:
         asked: list[float] = []
@@ -472,6 +482,7 @@ class ComesToHold(keras.callbacks.Callback):
         self.tokens = self.tokens or iter([1, 2, 3])
 
 
+@pytest.mark.soak
 def test_what_is_first_dropped_later_is_said_once(engine: kerasx.Engine) -> None:
     run = engine.train(experiment(callbacks=[ComesToHold()]))
     log = (run.directory / "train.log").read_text()
@@ -510,6 +521,7 @@ class Counts(TwoOptimizers):
         return super().train_step(data)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "values",
     [{"callbacks": [Changes()]}, {"model": Counts, "strategy": "compiled-fit", "callbacks": []}],
@@ -524,6 +536,7 @@ def test_plain_attributes_that_eager_steps_read_are_kept(
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
+@pytest.mark.soak
 def test_the_newest_few_are_kept_whatever_the_clock_says(engine: kerasx.Engine) -> None:
     import os
 
@@ -630,6 +643,7 @@ def drawing_loss(y: Any, y_pred: Any) -> Any:
     return keras.losses.sparse_categorical_crossentropy(y, y_pred) * (1 + tf.random.uniform(()))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "values",
     [{"model": drawing_model}, {"model": drawing_lambda}, {"model": drawing_within}, {"loss": drawing_loss}],
@@ -642,6 +656,7 @@ def test_draws_of_code_of_users_are_said_when_the_run_starts(
     assert "what the step draws from tf.random, if it does" in (run.directory / "train.log").read_text()
 
 
+@pytest.mark.soak
 def test_nothing_is_said_of_what_is_kerass(engine: kerasx.Engine) -> None:
     run = engine.train(experiment(strategy="compiled-fit", epochs=1))
     assert "tf.random" not in (run.directory / "train.log").read_text()
@@ -692,6 +707,7 @@ def test_pipelines_are_gone_through_to_where_they_were(engine: kerasx.Engine, ex
     assert outcome(resumed(engine, directory, **values, dataset=pipeline())) == whole
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("strategy", "execution"),
     [("gradient-tape", "graph"), ("compiled-fit", "graph"), ("custom-step", "fused")],
@@ -730,6 +746,7 @@ def smoothed(smoothing: float) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("before", "same", "other", "said"),
     [
