@@ -45,7 +45,7 @@ def assert_matches_fit(model: Any, step: Any, batches: Any, *, epochs: int = 2) 
         raise UsageError("The model is not compiled: `fit` needs an optimizer and a loss.")
     _refuse_others(batches)
     data = _of_batches(batches) if isinstance(batches, Sequence) else batches
-    with _metrics_kept(model), _step_by_step(model), exits_are_errors("tracing the step"):
+    with _metrics_kept(model), exits_are_errors("tracing the step"):
         found = Engine().explain(
             "custom-step" if step is None else step,
             model=model,
@@ -92,19 +92,6 @@ def _metrics_kept(model: Any) -> Iterator[None]:
         keras.Model.reset_metrics(model)
         for variable, value in before:
             variable.assign(value)
-
-
-@contextlib.contextmanager
-def _step_by_step(model: Any) -> Iterator[None]:
-    """Have a model that takes several steps at a time take one, as they are held to Keras's one by one."""
-    steps = model.steps_per_execution
-    model.steps_per_execution = 1
-    try:
-        yield
-    finally:
-        model.steps_per_execution = steps
-        # Those that were made meanwhile take one step.
-        model.train_function = model.test_function = model.predict_function = None
 
 
 def _of_batches(batches: Sequence[Any]) -> Any:

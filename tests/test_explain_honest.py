@@ -15,7 +15,7 @@ from comparing import working_in
 import kerasx
 from kerasx.parity.explain.limit import limited
 from kerasx.parity.explain.replay import KINDS
-from kerasx.parity.explain.words import has_words
+from kerasx.parity.explain.sentences import has_words
 
 MINE = '''
 import keras

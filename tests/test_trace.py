@@ -39,6 +39,7 @@ from kerasx.parity.sides import Named  # noqa: E402
 from kerasx.parity.state import FullState, read_state, set_state, state_variables  # noqa: E402
 from kerasx.parity.storage import load_trace, save_trace  # noqa: E402
 from kerasx.registry import Registry  # noqa: E402
+from kerasx.training.layers import all_layers  # noqa: E402
 from kerasx.training.loop import run_epochs  # noqa: E402
 from kerasx.training.seams import built_with, observed  # noqa: E402
 
@@ -2005,3 +2006,15 @@ def test_the_private_list_of_what_an_optimizer_was_built_with_holds() -> None:
         assert [id(each) for each in built_with(optimizer)] == [
             id(each) for each in model.trainable_variables
         ]
+
+
+def test_the_private_walk_over_all_layers_holds() -> None:
+    """Those within a layer are no part of a model's public list of its own."""
+    inputs = keras.Input((4, 2))
+    attention = keras.layers.MultiHeadAttention(2, 3, dropout=0.1)
+    model = keras.Model(inputs, attention(inputs, inputs))
+    found = all_layers(model)
+    assert found[0] is model
+    assert attention in found
+    assert [each for each in found if isinstance(each, keras.layers.Dropout)]
+    assert not [each for each in model.layers if isinstance(each, keras.layers.Dropout)]

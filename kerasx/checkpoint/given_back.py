@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasx.checkpoint.held import (
+from kerasx.checkpoint.kinds import (
     COMPARISONS,
     FACTORIES,
     KIND,

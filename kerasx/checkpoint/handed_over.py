@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasx.checkpoint.held import GIVEN, OF_VARIABLES, cells_of, is_of_user, is_own_object
+from kerasx.checkpoint.kinds import GIVEN, OF_VARIABLES, cells_of, is_of_user, is_own_object
 from kerasx.own_modules import is_own
 
 _HOLDERS = (*OF_VARIABLES, keras.Variable, tf.Variable)

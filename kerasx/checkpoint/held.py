@@ -2,133 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
-import io
-import logging
 import os
 import random
-import sys
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasx.checkpoint.kinds import (
+    COMPARISONS,
+    FACTORIES,
+    FILE_ATTRIBUTES,
+    GIVEN,
+    KIND,
+    MAPPINGS,
+    OF_FILES,
+    OF_VARIABLES,
+    STREAMS,
+    UNCHANGED,
+    WITH_FILES,
+    attributes_of,
+    cells_of,
+    is_named_tuple,
+    is_of_user,
+    is_own_object,
+    may_change,
+    path_of,
+    stored,
+    variables_of,
+)
 from kerasx.checkpoint.packing import Arrays, NotPlainError, packed
-from kerasx.own_modules import is_own
-
-KIND = "__kind__"
-# Keras's callbacks compare by one of these, which they choose when they first need it.
-COMPARISONS = {"less": keras.ops.less, "greater": keras.ops.greater}
-MAPPINGS: dict[str, type[dict[Any, Any]]] = {
-    each.__name__: each for each in (dict, OrderedDict, Counter, defaultdict)
-}
-FACTORIES = {each.__name__: each for each in (int, float, bool, str, list, tuple, dict, set)}
-STREAMS = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
-# What a callback is given anew in each training.
-GIVEN = ("_model", "model", "params", "validation_data")
-# How Keras's CSVLogger goes on with its file, which is decided when training begins.
-_OF_FILES = ("append", "append_header")
-# Where Keras's callbacks have their files, which may be elsewhere by now.
-_PATHS = ("filepath", "filename", "log_dir", "backup_dir")
-_WITH_FILES = (
-    keras.callbacks.ModelCheckpoint,
-    keras.callbacks.CSVLogger,
-    keras.callbacks.TensorBoard,
-    keras.callbacks.BackupAndRestore,
-)
-# Objects whose state is all in variables.
-OF_VARIABLES = (
-    keras.metrics.Metric,
-    keras.optimizers.Optimizer,
-    keras.Layer,
-    keras.random.SeedGenerator,
-    tf.random.Generator,
-)
-# What does not change as training goes on, as far as it is the callback's.
-_UNCHANGED = (
-    type,
-    ModuleType,
-    BuiltinFunctionType,
-    np.ufunc,
-    Path,
-    io.IOBase,
-    logging.Logger,
-    tf.data.Dataset,
-)
-_MUTABLE = (
-    list,
-    dict,
-    set,
-    deque,
-    np.ndarray,
-    np.random.Generator,
-    random.Random,
-    tf.Variable,
-    keras.Variable,
-)
-
-
-def is_of_user(thing: Any) -> bool:
-    """Whether a class or a function is of the user's own code."""
-    name = getattr(thing, "__module__", None) or ""
-    return name == "__main__" or (name in sys.modules and is_own(name, sys.modules[name]))
-
-
-def path_of(kind: type) -> str | None:
-    """How a class is found again; None where it is not, as one that a function makes."""
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    return path if class_at(path) is kind else None
-
-
-def class_at(path: str | None) -> Any:
-    """The class of a path, in the modules that are there; None where it has none."""
-    module, _, name = (path or "").partition(":")
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found if isinstance(found, type) else None
-
-
-def is_named_tuple(kind: type) -> bool:
-    """Whether a class is one of `collections.namedtuple`."""
-    return issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
-
-
-def attributes_of(value: Any) -> dict[str, Any]:
-    """What an object holds, in slots too where it is of a dataclass."""
-    names = [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
-    return {
-        **{name: getattr(value, name) for name in names if hasattr(value, name)},
-        **getattr(value, "__dict__", {}),
-    }
-
-
-def cells_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """What a function closes over by name, as cells."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if cell != CellType():  # it may be empty yet
-            yield name, cell
-
-
-def variables_of(value: Any) -> list[Any]:
-    """All variables of an object whose state is in them, or itself where it is one."""
-    if isinstance(value, keras.Variable | tf.Variable):
-        return [value]
-    if isinstance(value, keras.random.SeedGenerator | tf.random.Generator):
-        return [value.state]
-    return list(value.variables)
-
-
-def stored(variable: Any) -> Any:
-    """The TensorFlow variable in a Keras one."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 class Holding:
@@ -178,13 +88,13 @@ class Holding:
             for kind in reversed(type(callback).__mro__)
             if is_of_user(kind)
             for name, value in vars(kind).items()
-            if not name.startswith("__") and _may_change(value)
+            if not name.startswith("__") and may_change(value)
         }
         held.update(vars(callback))
         return {
             name: value
             for name, value in held.items()
-            if name not in (*GIVEN, *_OF_FILES) and not self._is_path(callback, value)
+            if name not in (*GIVEN, *OF_FILES) and not self._is_path(callback, value)
         }
 
     def _is_path(self, callback: keras.callbacks.Callback, value: Any) -> bool:
@@ -193,8 +103,8 @@ class Holding:
             return False
         if type(callback).__module__.startswith("keras."):
             return True
-        is_given = value in [vars(callback).get(name) for name in _PATHS]
-        if is_given and isinstance(callback, _WITH_FILES):
+        is_given = value in [vars(callback).get(name) for name in FILE_ATTRIBUTES]
+        if is_given and isinstance(callback, WITH_FILES):
             return True
         return self._folder is not None and f"{os.path.abspath(value)}/".startswith(f"{self._folder}/")
 
@@ -344,7 +254,7 @@ class Holding:
         (OF_VARIABLES, _of_variables),
         (FunctionType, _function),
         (MethodType, _method),
-        (_UNCHANGED, _there),
+        (UNCHANGED, _there),
     )
 
 
@@ -366,14 +276,3 @@ def _found(kind: type) -> str:
     if path is None:
         raise NotPlainError(kind.__name__)
     return path
-
-
-def is_own_object(value: Any) -> bool:
-    """Whether a value is an object of a class of the user's, and no number, container or iterator."""
-    built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException)
-    return is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(value, "__next__")
-
-
-def _may_change(value: Any) -> bool:
-    """Whether what a class holds is more than what it is made of."""
-    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(value, "__get__"))

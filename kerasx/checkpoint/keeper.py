@@ -272,9 +272,8 @@ class CheckpointKeeper:
         set_variables(model, self._own, names, checkpoint.arrays)
         set_random_state(checkpoint.state["random"], checkpoint.arrays)
         if self._task.execution.mode == "eager":
-            change(
-                model, changed([{} for _ in self._settings], self._settings)
-            )  # a step that is undone counts
+            # A step that is undone may have changed some.
+            change(model, changed([{} for _ in self._settings], self._settings))
             change(model, checkpoint.state.get("settings", []))
         self._restore_callbacks(checkpoint, keras.callbacks.Callback)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kerasx.training.layers import all_layers
+
 Settings = list[dict[str, Any]]
 
 _TRAINABLE = "trainable"
@@ -48,7 +50,7 @@ def _holders(model: keras.Model) -> list[Any]:
     """Layers after those that they are in."""
     optimizer = model.optimizer
     optimizers = [optimizer, getattr(optimizer, "inner_optimizer", None)]
-    return [*model._flatten_layers(), *(each for each in optimizers if each is not None)]
+    return [*all_layers(model), *(each for each in optimizers if each is not None)]
 
 
 def _of(holder: Any) -> dict[str, Any]:

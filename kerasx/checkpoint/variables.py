@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.checkpoint.handed_over import holders_of_variables
-from kerasx.checkpoint.held import stored, variables_of
+from kerasx.checkpoint.kinds import stored, variables_of
 from kerasx.checkpoint.packing import Arrays
 from kerasx.errors import UsageError
 

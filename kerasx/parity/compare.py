@@ -21,7 +21,7 @@ from kerasx.parity.storage import check_new, trace_folders
 from kerasx.parity.training import recorded_side, train_side
 from kerasx.parity.verdict import judged
 from kerasx.registry import Registry
-from kerasx.training.distribution import distribution_scope
+from kerasx.training.distribution import claim_devices
 
 _TRACES_ALONE = "a trace holds first steps alone: nothing was trained to the end"
 
@@ -52,8 +52,7 @@ def compare(
         UsageError: An experiment names something unknown, does not fit, or its code raises.
         PluginError: A plugin that was asked for fails.
     """
-    with distribution_scope(max(side.experiment.devices or 1 for side in sides)):
-        pass  # TensorFlow has to be told of the devices of all before the first is trained
+    claim_devices([side.experiment.devices for side in sides])
     if traces is not None:
         for folder in trace_folders(sides).values():
             check_new(traces / folder)

@@ -34,6 +34,7 @@ from kerasx.parity.watch import Watch, rows_of
 from kerasx.parity.watched_batches import WatchedBatches
 from kerasx.registry import Registry
 from kerasx.training.adapters import LoopStrategy
+from kerasx.training.layers import all_layers
 from kerasx.training.seams import observed
 from kerasx.training.task import TrainingTask
 
@@ -239,12 +240,8 @@ def _about(assembly: Assembly) -> dict[str, Any]:
 
 
 def _switch_randomness_off(model: keras.Model) -> None:
-    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there.
-
-    Keras's public `layers` are a model's own, not those within its layers (attention has a dropout layer):
-    hence its private walk over all of them, here only.
-    """
-    for layer in model._flatten_layers():
+    """Set the rates of layers that drop or disturb at random to 0, whatever they are called there."""
+    for layer in all_layers(model):
         if any(is_seed(variable) for variable in layer.variables):
             for name in ("rate", "stddev", "dropout", "recurrent_dropout"):
                 if isinstance(getattr(layer, name, None), int | float):

@@ -21,6 +21,7 @@ from kerasx.runs.environment import environment_record, versions
 from kerasx.runs.objects import described
 from kerasx.runs.recorder import EpochRecorder
 from kerasx.runs.resume import Resumption, check_objects
+from kerasx.training.layers import all_layers
 from kerasx.training.position import Start
 from kerasx.training.steps import overrides
 from kerasx.training.task import TrainingTask
@@ -134,7 +135,7 @@ def _has_user_code(task: TrainingTask) -> bool:
     model = task.model
     if task.train_step is not None or task.loop is not None or overrides(model, "train_step"):
         return True
-    return any(map(_is_of_user, model._flatten_layers())) or any(map(_is_of_user, _losses(model.loss)))
+    return any(map(_is_of_user, all_layers(model))) or any(map(_is_of_user, _losses(model.loss)))
 
 
 def _losses(loss: Any) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -30,6 +30,21 @@ def distribution_scope(devices: int | None) -> contextlib.AbstractContextManager
     names = gpus[:devices] or _logical_cpus(devices)
     scope: contextlib.AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names).scope()
     return scope
+
+
+def claim_devices(devices: Iterable[int | None]) -> None:
+    """Have as many devices as any of several trainings needs, before the first of them is begun.
+
+    TensorFlow divides a processor only before it has started to compute.
+
+    Args:
+        devices: How many each needs; None or 1 for no distribution.
+
+    Raises:
+        UsageError: There are not so many.
+    """
+    with distribution_scope(max(each or 1 for each in devices)):
+        pass
 
 
 def is_distributed(model: keras.Model) -> bool:

@@ -18,7 +18,6 @@ from kerasx.parity.lockstep import Lockstep
 from kerasx.parity.sides import Named
 from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
-from kerasx.training.distribution import distribution_scope
 from kerasx.training.steps import Logs, train_step_on
 
 
@@ -60,12 +59,6 @@ def as_executed(found: Explanation, a: Named, b: Named, registry: Registry, told
         told(f"leaving the loss undivided on each of {devices} devices")
         finding = _by_devices(a, b, first, registry, told)
     return parted if finding is None else replace(parted, findings=(finding,), unexplained=False)
-
-
-def claim_devices(sides: Sequence[Named]) -> None:
-    """Have as many devices as any side trains on: TensorFlow divides a processor only before it starts."""
-    with distribution_scope(max(each.experiment.devices or 1 for each in sides)):
-        pass
 
 
 def _first(parts: Sequence[Difference] | None) -> Difference | None:

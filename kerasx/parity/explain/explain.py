@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kerasx.parity.explain.executed import as_executed, claim_devices
+from kerasx.parity.explain.executed import as_executed
 from kerasx.parity.explain.finding import Explanation, Finding
 from kerasx.parity.explain.one_side import SAME, Told, checked, is_plain, searched, told_of
 from kerasx.parity.explain.search import Deviations
@@ -16,6 +16,7 @@ from kerasx.parity.reference.bench import KERAS, Bench, NoReferenceError, bench_
 from kerasx.parity.sides import Named, executable, measured_alike, notes_of
 from kerasx.parity.verdict import affected
 from kerasx.registry import Registry
+from kerasx.training.distribution import claim_devices
 
 
 def explain(
@@ -56,7 +57,7 @@ def explain(
 def _looked_into(
     a: Named | None, b: Named, registry: Registry, given: Deviations | None, told: Told
 ) -> Explanation:
-    claim_devices([b] if a is None else [a, b])
+    claim_devices([each.experiment.devices for each in (a, b) if each is not None])
     if a is None:
         found = _explained(None, b, registry, given, told)
         if b.trace is None:
