@@ -31,8 +31,10 @@ from kerasx.training.loop import begin_at
 from kerasx.training.task import TrainingTask
 
 CHECKPOINT_SECONDS = 60.0
-# What training may wait for checkpoints after epochs, as a share of its time.
-_SHARE = 0.01
+# What training may wait for checkpoints after epochs, as a share of its time, and for copies before validation.
+_SHARE, _SHARE_OF_COPIES = 0.01, 0.005
+# What is kept: arrays, and the rest with where they stand in it.
+State = tuple[Arrays, dict[str, Any]]
 
 
 class CheckpointKeeper:
@@ -81,7 +83,10 @@ class CheckpointKeeper:
         self._begun = self._kept = time.monotonic()
         self._spent = 0.0
         # What training began with, until something is kept.
-        self._first: tuple[Arrays, dict[str, Any]] | None = None
+        self._first: State | None = None
+        # What validation began with, while it goes on.
+        self._validated: State | None = None
+        self._copying = 0.0
         # What of the model is not finite from the start, as of a mask.
         self._meant: Arrays = {}
         self._settings: Settings = []
@@ -133,9 +138,23 @@ class CheckpointKeeper:
         if time.monotonic() - self._kept >= self._every:
             self._keep()
 
+    def evaluation_begin(self) -> None:
+        """Hold the state, which validation changes, if it takes little time: it may be long, and asked to end."""
+        now = time.monotonic()
+        is_affordable = self._copying <= _SHARE_OF_COPIES * (now - self._begun)
+        if self.position.is_exact and is_affordable and not self._task.model.stop_training:
+            self._validated = self.state()
+            self._copying += time.monotonic() - now
+
+    def evaluation_step_end(self) -> None:
+        """Keep what validation began with, when training is to end here."""
+        if self._stop.signal is not None and self._validated is not None:
+            self._end(self._stop.signal, self._validated)
+
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """Keep the state, unless epochs are so short that training would wait for it."""
         self._own.complete()
+        self._validated = None
         if self._stop.signal is not None:
             self._end(self._stop.signal)
         now = time.monotonic()
@@ -193,15 +212,15 @@ class CheckpointKeeper:
             return False
         return position.step % execution.steps_per_call == 0 or position.step == self._task.batches.steps
 
-    def _end(self, number: int) -> None:
-        self._keep()
+    def _end(self, number: int, state: State | None = None) -> None:
+        self._keep(state)
         self.close()
         raise Interrupted(number)
 
-    def _keep(self) -> None:
+    def _keep(self, kept: State | None = None) -> None:
         started = time.monotonic()
         self.close()  # one at a time
-        arrays, state = self.state()
+        arrays, state = kept or self.state()
         self._kept = time.monotonic()
         if not all(
             (_is_finite(name, each) | self._meant.get(name, False)).all() for name, each in arrays.items()
@@ -215,7 +234,7 @@ class CheckpointKeeper:
         self._kept = time.monotonic()
         self._spent += self._kept - started
 
-    def state(self) -> tuple[Arrays, dict[str, Any]]:
+    def state(self) -> State:
         """All of the state as it is now: a copy."""
         model, position = self._task.model, self.position
         arrays: Arrays = {}

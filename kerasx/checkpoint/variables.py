@@ -33,6 +33,7 @@ class OwnVariables:
         self._holders: list[Any] = []
         self._found: list[Any] | None = None
         self._is_paused = False
+        self._is_settled = False
         self.is_complete = False
 
     @contextlib.contextmanager
@@ -67,29 +68,28 @@ class OwnVariables:
         if not self.is_complete:
             self._found = self._handed_over()
             self.is_complete = True
-            self._let_go()
 
     def of_nobody(self, model: keras.Model) -> list[tf.Variable]:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
-        if not self.is_complete:
-            self._let_go()
         known = set(_ids(model, [each for group in _groups(model).values() for each in group]))
         # TensorFlow's own is kept with the other streams of the process.
         known.update(_ids(model, [tf.random.get_global_generator().state]))
         found = self._handed_over() if self._found is None else self._found
         first = [each for each in found if id(each) not in known]
         known.update(_ids(model, first))
-        alive = (each() for each in self._made)
-        return [*first, *(each for each in alive if each is not None and id(each) not in known)]
+        if not self._is_settled and any(True for _ in self._alive_but(known)):
+            # Some of them may be garbage that waits to be collected, which takes seconds in a large program.
+            gc.collect()
+            self._is_settled = self.is_complete
+        return [*first, *self._alive_but(known)]
 
     def _handed_over(self) -> list[Any]:
         found = [stored(each) for holder in self._holders for each in variables_of(holder)]
         return list({id(each): each for each in found}.values())
 
-    def _let_go(self) -> None:
-        """Of variables that nobody holds any more, some may wait to be collected."""
-        gc.collect()
-        self._made = [each for each in self._made if each() is not None]
+    def _alive_but(self, known: set[int]) -> Iterator[tf.Variable]:
+        alive = (each() for each in self._made)
+        return (each for each in alive if each is not None and id(each) not in known)
 
 
 def _ids(model: keras.Model, variables: Iterable[Any]) -> Iterator[int]:

@@ -84,6 +84,12 @@ class FiniteWatch:
         self.is_of_validation = False
         self.finite = (self.position.epoch, self.position.step)
 
+    def evaluation_begin(self) -> None:
+        """Validation changes no weights."""
+
+    def evaluation_step_end(self) -> None:
+        """Its loss is looked at when the epoch has ended."""
+
     def train_end(self) -> None:
         """Nothing is left to look at."""
 

@@ -63,6 +63,12 @@ class Follower(Protocol):
     def step_end(self) -> None:
         """A step was taken, within a call of many or at its end."""
 
+    def evaluation_begin(self) -> None:
+        """The validation of an epoch begins, and all callbacks have been told so."""
+
+    def evaluation_step_end(self) -> None:
+        """A call of validation has ended."""
+
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """An epoch has ended, and all callbacks have been told so."""
 

@@ -185,6 +185,18 @@ class Callbacks(keras.callbacks.CallbackList):
         self.position.begun = False
         self._taken(batch + 1, logs)
 
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Tell of a validation."""
+        super().on_test_begin(logs)
+        for each in self.followers:
+            each.evaluation_begin()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Tell of a call of validation that has ended with a batch."""
+        super().on_test_batch_end(batch, logs)
+        for each in self.followers:
+            each.evaluation_step_end()
+
     def told(self, steps: int) -> None:
         """Tell of steps taken."""
         for callback in self.callbacks:
