@@ -7,6 +7,8 @@ import csv
 import dataclasses
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from resuming import EPOCHS, STEPS, experiment, interrupted, network, outcome, resumed, rows
+from resuming import EPOCHS, STEPS, callbacks, experiment, interrupted, network, outcome, resumed, rows
 
 import kerasx
 
@@ -49,6 +51,51 @@ def test_a_run_goes_on_at_the_very_step(
 
 
 @pytest.mark.soak
+class SignalInValidation(keras.callbacks.Callback):
+    """Sends SIGTERM when the validation of the second epoch begins, and counts how often it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = self.batches = 0
+        self.sends = True
+
+    def get_state(self) -> list[int]:
+        return [self.begun, self.batches]
+
+    def set_state(self, state: list[int]) -> None:
+        self.begun, self.batches = state
+        self.sends = False
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.begun += 1
+        if self.sends and self.begun == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.batches += 1
+
+
+@pytest.mark.parametrize(("strategy", "execution"), EXECUTIONS, ids=lambda each: str(each)[:40])
+def test_a_signal_in_validation_ends_within_it(
+    engine: kerasx.Engine, strategy: str, execution: dict[str, Any]
+) -> None:
+    """It may take as long as the training; the run goes on with what its validation began with."""
+    values = {"strategy": strategy, **execution}
+    told = SignalInValidation()
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(callbacks=[*callbacks(), told], **values))
+    (run,) = engine.list_runs()
+    assert told.begun == 2
+    assert run.summary["steps"] == 2 * STEPS
+    if execution["execution"] != "fused":
+        assert told.batches == 4  # three, and the one that it came in
+    again, straight = SignalInValidation(), SignalInValidation()
+    gone_on = engine.train(experiment(callbacks=[*callbacks(), again], **values), resume=run.path)
+    straight.sends = False
+    assert outcome(gone_on) == outcome(engine.train(experiment(callbacks=[*callbacks(), straight], **values)))
+    assert again.get_state() == straight.get_state()
+
+
 def test_low_precision_goes_on_with_its_loss_scale(engine: kerasx.Engine) -> None:
     values = {"precision": "mixed_float16"}
     whole = outcome(engine.train(experiment(**values)))

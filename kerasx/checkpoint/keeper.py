@@ -31,7 +31,7 @@ from kerasx.training.loop import begin_at
 from kerasx.training.task import TrainingTask
 
 CHECKPOINT_SECONDS = 60.0
-# What training may wait for checkpoints after epochs, as a share of its time, and for copies before validation.
+# What training may wait for checkpoints after epochs and for copies before validation, as shares of its time.
 _SHARE, _SHARE_OF_COPIES = 0.01, 0.005
 # What is kept: arrays, and the rest with where they stand in it.
 State = tuple[Arrays, dict[str, Any]]
@@ -139,7 +139,7 @@ class CheckpointKeeper:
             self._keep()
 
     def evaluation_begin(self) -> None:
-        """Hold the state, which validation changes, if it takes little time: it may be long, and asked to end."""
+        """Hold the state if that takes little time: validation changes it, and may be asked to end."""
         now = time.monotonic()
         is_affordable = self._copying <= _SHARE_OF_COPIES * (now - self._begun)
         if self.position.is_exact and is_affordable and not self._task.model.stop_training:

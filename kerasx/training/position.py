@@ -64,7 +64,7 @@ class Follower(Protocol):
         """A step was taken, within a call of many or at its end."""
 
     def evaluation_begin(self) -> None:
-        """The validation of an epoch begins, and all callbacks have been told so."""
+        """The validation of an epoch begins, of which callbacks have yet to be told."""
 
     def evaluation_step_end(self) -> None:
         """A call of validation has ended."""

@@ -187,9 +187,9 @@ class Callbacks(keras.callbacks.CallbackList):
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Tell of a validation."""
-        super().on_test_begin(logs)
         for each in self.followers:
             each.evaluation_begin()
+        super().on_test_begin(logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Tell of a call of validation that has ended with a batch."""
