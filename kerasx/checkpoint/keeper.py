@@ -286,8 +286,11 @@ class CheckpointKeeper:
         if model.optimizer is not None and not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if not fits(model, self._own, names):
+            self._own.let_go()
+        if not fits(model, self._own, names):
             # What is made by the first step is made by one that is undone.
             self._task.try_step()
+            self._own.let_go()
         set_variables(model, self._own, names, checkpoint.arrays)
         set_random_state(checkpoint.state["random"], checkpoint.arrays)
         if self._task.execution.mode == "eager":

@@ -69,6 +69,10 @@ class OwnVariables:
             self._found = self._handed_over()
             self.is_complete = True
 
+    def let_go(self) -> None:
+        """Collect those that nobody holds any more, which takes seconds in a large program."""
+        gc.collect()
+
     def of_nobody(self, model: keras.Model) -> list[tf.Variable]:
         """Those of them that are not the model's, its optimizer's or its metrics'."""
         known = set(_ids(model, [each for group in _groups(model).values() for each in group]))
@@ -77,10 +81,9 @@ class OwnVariables:
         found = self._handed_over() if self._found is None else self._found
         first = [each for each in found if id(each) not in known]
         known.update(_ids(model, first))
-        if not self._is_settled and any(True for _ in self._alive_but(known)):
-            # Some of them may be garbage that waits to be collected, which takes seconds in a large program.
-            gc.collect()
-            self._is_settled = self.is_complete
+        if self.is_complete and not self._is_settled and any(True for _ in self._alive_but(known)):
+            self.let_go()
+            self._is_settled = True
         return [*first, *self._alive_but(known)]
 
     def _handed_over(self) -> list[Any]:

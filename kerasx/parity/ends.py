@@ -13,6 +13,7 @@ from kerasx.parity.result import Side
 from kerasx.parity.sides import Named
 from kerasx.parity.state import FullState
 from kerasx.parity.training import recorded_state, train_side
+from kerasx.parity.values import MARGIN
 from kerasx.parity.writing import write_logs
 from kerasx.registry import Registry
 
@@ -44,7 +45,7 @@ class Ends:
         self._unrepeatable = unrepeatable
         self._registry = registry
         self._told = told
-        self._noise: dict[tuple[int, bool], Envelope] = {}
+        self._noise: dict[tuple[int, bool, bool], Envelope] = {}
         self._looked_for: set[int] = set()
 
     def pair(self, a: int, b: int) -> list[Difference]:
@@ -57,16 +58,36 @@ class Ends:
         faster = min(repeatable, key=lambda each: self._ends[each].seconds)
         one, other = self._sides[a].experiment, self._sides[b].experiment
         is_narrow = (one.execution, one.jit) != (other.execution, other.jit)
-        if (faster, is_narrow) not in self._noise:
-            side = self._sides[faster]
-            self._told(f"training {side.name} with noise, twice")
-            disturbances = [ModelDisturbance(seed, is_narrow) for seed in (1, 2)]
-            disturbed = [train_side(side, self._registry, each) for each in disturbances]
-            self._noise[faster, is_narrow] = measure(
-                _trace(self._ends[faster], self._state(faster)),
-                [_trace(end, state) for end, state in disturbed],
-            )
-        return differences(ours, theirs, self._noise[faster, is_narrow])
+        found = differences(ours, theirs, self._noise_of(faster, is_narrow))
+        beyond = [each for each in found if each.beyond and each.decides]
+        if beyond and all(map(_may_leap, beyond)):
+            found = differences(ours, theirs, self._noise_of(faster, is_narrow, leaps=True))
+        return found
+
+    def _noise_of(self, number: int, is_narrow: bool, *, leaps: bool = False) -> Envelope:
+        """How far trainings come from one that noise is put into.
+
+        What counts rows, such as an accuracy, leaps where a row changes sides, and in two trainings with so
+        little noise none may. With `leaps` it is measured with as many times of it as are allowed for.
+        """
+        key = (number, is_narrow, leaps)
+        if key in self._noise:
+            return self._noise[key]
+        side, times = self._sides[number], MARGIN if leaps else 1.0
+        self._told(f"training {side.name} with {'more ' * leaps}noise, twice")
+        disturbances = [ModelDisturbance(seed, is_narrow, times) for seed in (1, 2)]
+        disturbed = [train_side(side, self._registry, each) for each in disturbances]
+        noise = measure(
+            _trace(self._ends[number], self._state(number)),
+            [_trace(end, state) for end, state in disturbed],
+        )
+        if leaps:
+            usual = self._noise_of(number, is_narrow)
+            noise = {
+                name: max(usual.get(name, 0.0), noise.get(name, 0.0) / MARGIN) for name in {*usual, *noise}
+            }
+        self._noise[key] = noise
+        return noise
 
     def has_states(self, a: int, b: int) -> bool:
         """Whether it is known of both what variables they end with."""
@@ -78,6 +99,12 @@ class Ends:
             self._looked_for.add(number)
             self._states[number] = recorded_state(side, side.run, self._registry)
         return self._states[number]
+
+
+def _may_leap(difference: Difference) -> bool:
+    """Whether it is of a number that may not follow small changes of weights, as losses and weights do."""
+    is_number = isinstance(difference.a, int | float) and isinstance(difference.b, int | float)
+    return difference.stage == "report" and is_number and not difference.quantity.endswith("loss")
 
 
 def _trace(end: Side, state: FullState | None) -> Trace:

@@ -28,10 +28,12 @@ class Disturbance:
         seed: Of the directions.
         unit: The distance from 1 to the next number of the dtype that weights are computed with, where it is
             coarser than that which they are kept in; 0 where it is not.
+        times: By how many units.
     """
 
     seed: int
     unit: float = 0.0
+    times: float = 1.0
 
     def __call__(self, state: FullState, step: int) -> FullState:
         """The state, disturbed: the model's variables but for integers, such as seeds.
@@ -46,9 +48,10 @@ class Disturbance:
             if not keras.backend.is_float_dtype(value.dtype.name):
                 return value
             up = rng.random(value.shape) >= 0.5
-            if value.dtype.kind == "f" and self.unit > np.finfo(value.dtype).eps:
+            if value.dtype.kind == "f" and (self.times > 1.0 or self.unit > np.finfo(value.dtype).eps):
                 _, exponent = np.frexp(value)
-                size = np.ldexp(self.unit, exponent - 1)
+                unit = max(self.unit, float(np.finfo(value.dtype).eps))
+                size = np.ldexp(self.times * unit, exponent - 1)
                 return (value + np.where(up, size, -size)).astype(value.dtype)
             return np.nextafter(value, np.where(up, np.inf, -np.inf).astype(value.dtype))
 
@@ -63,16 +66,18 @@ class ModelDisturbance:
     Attributes:
         seed: Of the directions.
         is_narrow: Whether units are those of the dtype that the model computes with.
+        times: By how many units.
     """
 
     seed: int
     is_narrow: bool = False
+    times: float = 1.0
     _calls: int = 0
 
     def __call__(self, model: keras.Model) -> None:
         """Disturb the model."""
         self._calls += 1
-        disturbance = Disturbance(self.seed, unit_of(model) if self.is_narrow else 0.0)
+        disturbance = Disturbance(self.seed, unit_of(model) if self.is_narrow else 0.0, self.times)
         set_state(model, disturbance(read_state(model), self._calls))
 
 
