@@ -97,6 +97,7 @@ def false_alarms(name: str, seed: int, vary: dict[str, tuple[Any, ...]]) -> list
         model=MODELS[name],
         dataset=((x[:160], y[:160]), (x[160:], y[160:])),
         loss={"name": "sparse_categorical_crossentropy", "from_logits": True},
+        metrics=["accuracy"],
         optimizer=OPTIMIZERS[(seed + VARIED.index(vary)) % len(OPTIMIZERS)],
         strategy="custom-step",
         epochs=4,
