@@ -194,10 +194,10 @@ def test_a_weight_off_the_loss_is_found_within_its_call(tmp_path: Path) -> None:
     assert Ends.ended == [1, 3]
 
 
-def shuffled(seed: int) -> tuple[tf.data.Dataset, int]:
+def shuffled(seed: int, bad: float = 1e4) -> tuple[tf.data.Dataset, int]:
     """A pipeline with another order each time, and the step whose batch has the bad row."""
     data = rows()
-    data["x_train"][BAD_ROW] = 1e4
+    data["x_train"][BAD_ROW] = bad
 
     def pipeline() -> tf.data.Dataset:
         slices = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
@@ -211,7 +211,7 @@ def shuffled(seed: int) -> tuple[tf.data.Dataset, int]:
 def test_of_a_pipeline_that_shuffles_nothing_wrong_is_told(
     tmp_path: Path, execution: tuple[str, str, bool]
 ) -> None:
-    """Its steps cannot be taken again: what the first pass knew is all that is said."""
+    """Its steps cannot be taken again: what the first pass knew is said, and its last rows are kept."""
     pipeline, step = shuffled(seed=4)
     growing = network(keras.layers.Activation("exponential", name="growing"))
     said, folder = failure(tmp_path, execution, model=growing, dataset=pipeline, learning_rate=1e-6, epochs=1)
@@ -219,7 +219,24 @@ def test_of_a_pipeline_that_shuffles_nothing_wrong_is_told(
     if execution[1] == "graph":
         assert f"after step {step} of epoch 1" in said
     assert "growing" not in said
-    assert not (folder / "non-finite.npz").exists()
+    is_in_fit = execution[0] == "compiled-fit"
+    assert (folder / "non-finite.npz").exists() == (not is_in_fit)  # Keras sees its batches alone
+    if not is_in_fit:
+        saved = np.load(folder / "non-finite.npz", allow_pickle=False)
+        assert np.abs(saved[f"step_{step}_x"]).max() == 1e4
+
+
+@pytest.mark.parametrize("mode", ["graph", "fused"])
+def test_a_batch_of_a_pipeline_that_shuffles_is_told_where_it_is_at_fault_itself(
+    tmp_path: Path, mode: str
+) -> None:
+    pipeline, step = shuffled(seed=4, bad=np.inf)
+    model, execution = network(keras.layers.Activation("tanh")), ("gradient-tape", mode, False)
+    said, folder = failure(tmp_path, execution, model=model, dataset=pipeline, epochs=1)
+    assert f"In step {step} of epoch 1, `x` of the batch holds values that are not finite" in said
+    saved = np.load(folder / "non-finite.npz", allow_pickle=False)
+    assert saved["x"].shape[0] == saved["y"].shape[0] == BATCH
+    assert np.isinf(saved["x"]).any()
 
 
 @pytest.mark.parametrize("execution", SAMPLE, ids=str)

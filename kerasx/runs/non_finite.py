@@ -62,7 +62,8 @@ def explained(
             why = (
                 "The pipeline hands out other batches each time: the step cannot be taken again, to see more."
             )
-            return NonFiniteError(f"{str(error).removesuffix(ADVICE)} {why}{ADVICE}")
+            what = f"{str(error).removesuffix(ADVICE)}{_in_recent(task, watch, folder)}"
+            return NonFiniteError(f"{what} {why}{ADVICE}")
         else:
             note(f"{error} Its steps are taken again, to see which")
             said = diagnosis(task, keeper, watch, rates, folder)
@@ -135,6 +136,36 @@ def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str 
     return None
 
 
+def _in_recent(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str:
+    """What is to be said of the last batches, which are not handed out again; nothing where they are gone.
+
+    Their rows are written down, or those of the one that is not finite itself.
+    """
+    epoch, step = watch.position.epoch, watch.position.step
+    recent = task.bind(task.train_step or train_step, task.batches).recent()
+    if step:
+        # What one step made of the weights may show in the loss of the next.
+        first = min(watch.finite[1] if watch.finite[0] == epoch else 0, step - 2)
+        recent = {number: batch for number, batch in recent.items() if first <= number < step}
+    else:
+        epoch -= 1
+    if not recent:
+        return ""
+    path = folder / ROWS
+    for number, batch in recent.items():
+        if (what := _in_batch(batch)) is not None:
+            _write_rows(path, task.batches, epoch, number, batch)
+            return f" In step {number + 1} of epoch {epoch + 1}, {what}. The rows of its batch are in {path}."
+    arrays = {
+        f"step_{number + 1}_{name}": array
+        for number, batch in recent.items()
+        for name, array in _arrays_of(batch).items()
+    }
+    replace_file(path, lambda temporary: np.savez(temporary, **arrays))
+    steps = f"steps {min(recent) + 1} to {max(recent) + 1}" if len(recent) > 1 else f"step {min(recent) + 1}"
+    return f" The rows of {steps} are in {path}."
+
+
 def _step_at_fault(
     task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, rates: Rates
 ) -> tuple[int, int, Arrays] | None:
@@ -175,13 +206,18 @@ def _step_at_fault(
     return None
 
 
-def _write_rows(path: Path, batches: Batches, epoch: int, step: int, batch: Any) -> None:
-    parts = dict(zip(("x", "y", "sample_weight"), batch, strict=False))
-    arrays = {}
-    for name, part in parts.items():
+def _arrays_of(batch: Any) -> dict[str, Any]:
+    """The arrays of a batch, by name and place."""
+    arrays: dict[str, Any] = {}
+    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
         leaves = keras.tree.flatten(part)
         for place, leaf in enumerate(leaves):
             arrays[name if len(leaves) == 1 else f"{name}_{place}"] = keras.ops.convert_to_numpy(leaf)
+    return arrays
+
+
+def _write_rows(path: Path, batches: Batches, epoch: int, step: int, batch: Any) -> None:
+    arrays = _arrays_of(batch)
     if isinstance(batches.rows, Rows):
         size = batches.batch_size
         arrays["rows"] = batches.row_numbers(epoch)[step * size : (step + 1) * size]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -94,6 +95,10 @@ class BoundStep(ABC):
             UsageError: There is no batch, which a pipeline may not know before.
         """
 
+    @abstractmethod
+    def recent(self) -> Mapping[int, Any]:
+        """The last batches that were handed out, by number in the epoch, as far as they are there."""
+
 
 class SingleStep(BoundStep):
     """One batch a call, eagerly or as a TensorFlow function.
@@ -106,6 +111,8 @@ class SingleStep(BoundStep):
     def __init__(self, step: Step, model: keras.Model, batches: Batches, execution: Execution) -> None:
         super().__init__(model, batches)
         self._execution = execution
+        # What one step makes of the weights shows in the loss of the next.
+        self._recent: deque[tuple[int, Any]] = deque(maxlen=2)
 
         def single_step(data: Any) -> Logs:
             return step(model, data)
@@ -137,6 +144,7 @@ class SingleStep(BoundStep):
         """A call for each batch."""
         count = start
         for batch in distributed_batches(self.model, self.batches.epoch(epoch, start)):
+            self._recent.append((count, batch))
             yield _OneBatch(count, batch, self._function)
             count += 1
             if told is not None:
@@ -144,6 +152,10 @@ class SingleStep(BoundStep):
         if not count:
             raise UsageError("The pipeline handed out no batch.")
         self.batches.end_epoch(count)
+
+    def recent(self) -> Mapping[int, Any]:
+        """The last two."""
+        return dict(self._recent)
 
 
 class _OneBatch(Call):

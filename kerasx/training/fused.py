@@ -37,6 +37,7 @@ class FusedStep(BoundStep):
         self._chunks: Chunks | None = None
         self._function: Any = None
         self._pace = 1
+        self._last: Chunk | None = None
 
     def prepare(self, *, compiles: bool = True) -> None:
         """Trace the step, and compile the loop by taking no step of each shape of chunks."""
@@ -81,6 +82,7 @@ class FusedStep(BoundStep):
     def take(self, chunk: Chunk, told: Told | None) -> Logs:
         """Take the steps of a chunk; returns the logs of the last."""
         done, logs = 0, {}
+        self._last = chunk
         while done < chunk.steps:
             started = time.perf_counter()
             upto = min(done + self._pace, chunk.steps)
@@ -93,6 +95,14 @@ class FusedStep(BoundStep):
             if told is not None:
                 told(chunk.first + done)
         return logs
+
+    def recent(self) -> Mapping[int, Any]:
+        """Those of the last chunk."""
+        if (chunk := self._last) is None:
+            return {}
+        table, numbers, signature = chunk.table, chunk.numbers, self.batches.signature
+        steps = range(chunk.steps)
+        return {chunk.first + step: batch_of(table, numbers, tf.constant(step), signature) for step in steps}
 
     def _loop(self, chunks: Chunks, step: TracedStep) -> Any:
         signature = self.batches.signature
