@@ -561,18 +561,39 @@ class Counts(TwoOptimizers):
         super().__init__()
         self.count = 0
 
-    def train_step(self, data: Any) -> Any:
+    def counted(self) -> int:
         self.count += 1
+        return self.count
+
+    def train_step(self, data: Any) -> Any:
         kernel = self.net.layers[1].kernel
-        kernel.assign(kernel * (0.9 if self.count % 7 == 0 else 1.0))
+        kernel.assign(kernel * (0.9 if self.counted() % 4 == 0 else 1.0))
         return super().train_step(data)
+
+
+class Lists(Counts):
+    """Counts in a dictionary of lists and tuples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, Any] = {"steps": [], "last": ("none", 0)}
+
+    def counted(self) -> int:
+        self.seen["steps"].append(len(self.seen["steps"]))
+        self.seen["last"] = ("step", self.seen["last"][1] + 1)
+        assert len(self.seen["steps"]) == self.seen["last"][1]
+        return len(self.seen["steps"])
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
     "values",
-    [{"callbacks": [Changes()]}, {"model": Counts, "strategy": "compiled-fit", "callbacks": []}],
-    ids=["layers", "model"],
+    [
+        {"callbacks": [Changes()]},
+        {"model": Counts, "strategy": "compiled-fit", "callbacks": []},
+        {"model": Lists, "strategy": "compiled-fit", "callbacks": []},
+    ],
+    ids=["layers", "model", "lists"],
 )
 def test_plain_attributes_that_eager_steps_read_are_kept(
     engine: kerasx.Engine, values: dict[str, Any]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from kerasx.checkpoint.packing import Arrays, NotPlainError, packed, unpacked
 from kerasx.training.layers import all_layers
 
 Settings = list[dict[str, Any]]
@@ -17,7 +19,8 @@ _OF_KERAS = ("built", "stop_training", "stop_evaluating", "stop_predicting")
 
 
 def settings(model: keras.Model) -> Settings:
-    """Numbers, flags and text that are attributes of the model, of each layer and of the optimizer."""
+    """Attributes of the model, of each layer and of the optimizer that are numbers, flags, text, or lists and
+    dictionaries of them; as JSON can hold them."""
     return [_of(each) for each in _holders(model)]
 
 
@@ -43,7 +46,7 @@ def change(model: keras.Model, changes: list[list[Any]]) -> None:
     holders = _holders(model)
     for place, name, value in changes:
         if place < len(holders) and _of(holders[place]).get(name, _of) != value:
-            setattr(holders[place], name, value)
+            setattr(holders[place], name, unpacked(value, {}))
 
 
 def _holders(model: keras.Model) -> list[Any]:
@@ -55,11 +58,22 @@ def _holders(model: keras.Model) -> list[Any]:
 
 def _of(holder: Any) -> dict[str, Any]:
     held: Mapping[str, Any] = vars(holder)
-    plain = {
-        name: value
-        for name, value in held.items()
-        if not name.startswith("_")
-        and name not in _OF_KERAS
-        and (value is None or type(value) in (bool, int, float, str))
-    }
+    plain: dict[str, Any] = {}
+    for name, value in held.items():
+        if name.startswith("_") or name in _OF_KERAS:
+            continue
+        arrays: Arrays = {}
+        with contextlib.suppress(NotPlainError):
+            found = packed(_own(value), name, arrays)
+            if not arrays:
+                plain[name] = found
     return plain | ({_TRAINABLE: holder.trainable} if isinstance(holder, keras.Layer) else {})
+
+
+def _own(value: Any) -> Any:
+    """The value without what Keras makes of lists and dictionaries to find layers in them."""
+    if isinstance(value, list):
+        return [_own(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _own(each) for name, each in value.items()}
+    return value
