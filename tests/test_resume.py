@@ -19,9 +19,22 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from resuming import EPOCHS, STEPS, callbacks, experiment, interrupted, network, outcome, resumed, rows
+from resuming import (
+    EPOCHS,
+    STEPS,
+    SignalAt,
+    callbacks,
+    experiment,
+    interrupted,
+    network,
+    outcome,
+    resumed,
+    rows,
+)
 
 import kerasx
+from kerasx.checkpoint import keeper
+from kerasx.checkpoint.folder import newest
 
 # All of them, at more places: tests/soak.
 EXECUTIONS = [
@@ -50,7 +63,6 @@ def test_a_run_goes_on_at_the_very_step(
     assert outcome(resumed(engine, directory, **values)) == whole
 
 
-@pytest.mark.soak
 class SignalInValidation(keras.callbacks.Callback):
     """Sends SIGTERM when the validation of the second epoch begins, and counts how often it is told."""
 
@@ -75,27 +87,127 @@ class SignalInValidation(keras.callbacks.Callback):
         self.batches += 1
 
 
+def silent() -> SignalInValidation:
+    """One that sends none."""
+    callback = SignalInValidation()
+    callback.sends = False
+    return callback
+
+
+def ended_in_validation(
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, **values: Any
+) -> tuple[SignalInValidation, tuple[int, int]]:
+    """Where a signal in validation ended a run, which when gone on with is as one that none did."""
+    # However slow this machine is to copy the state.
+    monkeypatch.setattr(keeper, "_SHARE_OF_COPIES", 1.0)
+    told, again, straight = SignalInValidation(), SignalInValidation(), silent()
+    own = values.pop("callbacks", callbacks)
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(callbacks=[*own(), told], **values))
+    (run,) = engine.list_runs()
+    found, _ = newest(run.path / "checkpoints")
+    assert found is not None
+    gone_on = engine.train(experiment(callbacks=[*own(), again], **values), resume=run.path)
+    whole = engine.train(experiment(callbacks=[*own(), straight], **values))
+    assert outcome(gone_on) == outcome(whole)
+    assert again.get_state() == straight.get_state()
+    return told, (found.state["epoch"], found.state["step"])
+
+
 @pytest.mark.parametrize(("strategy", "execution"), EXECUTIONS, ids=lambda each: str(each)[:40])
 def test_a_signal_in_validation_ends_within_it(
-    engine: kerasx.Engine, strategy: str, execution: dict[str, Any]
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, strategy: str, execution: dict[str, Any]
 ) -> None:
     """It may take as long as the training; the run goes on with what its validation began with."""
-    values = {"strategy": strategy, **execution}
-    told = SignalInValidation()
-    with pytest.raises(kerasx.Interrupted):
-        engine.train(experiment(callbacks=[*callbacks(), told], **values))
-    (run,) = engine.list_runs()
-    assert told.begun == 2
-    assert run.summary["steps"] == 2 * STEPS
+    told, where = ended_in_validation(engine, monkeypatch, strategy=strategy, **execution)
+    assert where == (1, STEPS)
     if execution["execution"] != "fused":
         assert told.batches == 4  # three, and the one that it came in
-    again, straight = SignalInValidation(), SignalInValidation()
-    gone_on = engine.train(experiment(callbacks=[*callbacks(), again], **values), resume=run.path)
-    straight.sends = False
-    assert outcome(gone_on) == outcome(engine.train(experiment(callbacks=[*callbacks(), straight], **values)))
-    assert again.get_state() == straight.get_state()
 
 
+def of_unknown_length() -> Any:
+    """A pipeline that does not tell how many batches it has: Keras begins a call more to see."""
+    given = rows()
+    x, y = given["x_train"], given["y_train"]
+
+    def batches() -> Any:
+        for place in range(0, 144, 16):
+            yield x[place : place + 16], y[place : place + 16]
+
+    signature = (tf.TensorSpec((16, 8), tf.float32), tf.TensorSpec((16,), tf.int64))
+    pipeline = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return pipeline, (given["x_test"], given["y_test"])
+
+
+class Averaging(keras.Sequential):
+    """Evaluates with other weights than it is trained with."""
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        kept = [each.numpy() for each in self.trainable_variables]
+        for each in self.trainable_variables:
+            each.assign(0.5 * each)
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            for each, value in zip(self.trainable_variables, kept, strict=True):
+                each.assign(value)
+
+
+def averaging() -> keras.Model:
+    return Averaging([keras.Input((8,)), keras.layers.Dense(3, activation="softmax")])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"strategy": "compiled-fit", "dataset": of_unknown_length, "execution": "graph"},
+        {"strategy": "custom-step", "dataset": of_unknown_length, "execution": "graph"},
+        {"strategy": "custom-step", "dataset": of_unknown_length, "execution": "fused", "steps_per_call": 4},
+        {"strategy": "compiled-fit", "model": averaging, "execution": "graph"},
+    ],
+    ids=["fit", "step", "fused", "evaluate"],
+)
+def test_where_validation_cannot_be_begun_again_a_signal_waits_for_its_end(
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    _, where = ended_in_validation(engine, monkeypatch, callbacks=list, **values)
+    assert where == (2, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("strategy", ["gradient-tape", "custom-step"])
+def test_what_a_test_step_makes_is_none_of_the_state(
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """A run that was gone on with from its validation can be gone on with again."""
+    monkeypatch.setattr(keeper, "_SHARE_OF_COPIES", 1.0)
+    made: list[Any] = []
+
+    def test_step(model: keras.Model, data: Any) -> Any:
+        x, y = data
+        if not made:
+            made.append(tf.Variable(0.0))
+        made[0].assign_add(1.0)
+        y_pred = model(x, training=False)
+        loss = model.compute_loss(x, y, y_pred, training=False)
+        model.metrics[0].update_state(loss, sample_weight=tf.shape(x)[0])
+        return model.compute_metrics(x, y, y_pred)
+
+    values = {"strategy": {"name": strategy, "test_step": test_step}, "execution": "eager"}
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(callbacks=[SignalInValidation(), SignalAt(10**9)], **values))
+    (run,) = engine.list_runs()
+    made.clear()  # as in a new process
+    with pytest.raises(kerasx.Interrupted):
+        engine.train(experiment(callbacks=[silent(), SignalAt(2 * STEPS + 4)], **values), resume=run.path)
+    made.clear()
+    gone_on = engine.train(experiment(callbacks=[silent(), SignalAt(10**9)], **values), resume=run.path)
+    whole = engine.train(experiment(callbacks=[silent(), SignalAt(10**9)], **values))
+    assert outcome(gone_on) == outcome(whole)
+
+
+@pytest.mark.soak
 def test_low_precision_goes_on_with_its_loss_scale(engine: kerasx.Engine) -> None:
     values = {"precision": "mixed_float16"}
     whole = outcome(engine.train(experiment(**values)))

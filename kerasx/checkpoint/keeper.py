@@ -84,6 +84,8 @@ class CheckpointKeeper:
         self._spent = 0.0
         # What training began with, until something is kept.
         self._first: State | None = None
+        # What is kept alive for it, as it is known by its place among those of nobody.
+        self._alive: list[Any] = []
         # What validation began with, while it goes on.
         self._validated: State | None = None
         self._copying = 0.0
@@ -108,6 +110,7 @@ class CheckpointKeeper:
             self._restore(self._before)
             begins_with = self._before.arrays
         else:
+            self._alive = self._own.of_nobody(model)
             self._first = self.state()
             begins_with = self._first[0]
         not_finite = {name: ~_is_finite(name, each) for name, each in begins_with.items()}
@@ -128,6 +131,7 @@ class CheckpointKeeper:
         """Keep the state when it is time to, or when training is to end here."""
         if not self._own.is_complete:
             self._own.complete()
+            self._alive.clear()
             if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
                 self._first = self.state()  # what is made by the first step is there only now
         # Where a callback has ended the training, this epoch's end is near.
@@ -140,9 +144,18 @@ class CheckpointKeeper:
 
     def evaluation_begin(self) -> None:
         """Hold the state if that takes little time: validation changes it, and may be asked to end."""
+        position = self.position
+        is_all_there_is_left = (
+            position.is_exact
+            and position.can_validate_again
+            and position.step == self._task.batches.steps  # None of a pipeline of which Keras seeks the end
+            and not self._task.model.stop_training
+        )
+        if not is_all_there_is_left:
+            return
+        self._own.complete()  # what the test step makes is none of it
         now = time.monotonic()
-        is_affordable = self._copying <= _SHARE_OF_COPIES * (now - self._begun)
-        if self.position.is_exact and is_affordable and not self._task.model.stop_training:
+        if self._copying <= _SHARE_OF_COPIES * (now - self._begun):
             self._validated = self.state()
             self._copying += time.monotonic() - now
 
@@ -151,10 +164,13 @@ class CheckpointKeeper:
         if self._stop.signal is not None and self._validated is not None:
             self._end(self._stop.signal, self._validated)
 
+    def evaluation_end(self) -> None:
+        """Let go of what validation began with."""
+        self._validated = None
+
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """Keep the state, unless epochs are so short that training would wait for it."""
         self._own.complete()
-        self._validated = None
         if self._stop.signal is not None:
             self._end(self._stop.signal)
         now = time.monotonic()

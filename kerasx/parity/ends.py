@@ -60,7 +60,9 @@ class Ends:
         is_narrow = (one.execution, one.jit) != (other.execution, other.jit)
         found = differences(ours, theirs, self._noise_of(faster, is_narrow))
         beyond = [each for each in found if each.beyond and each.decides]
-        if beyond and all(map(_may_leap, beyond)):
+        # Rows change sides where weights or losses are rounded otherwise, and only there.
+        is_rounded = any(not _may_leap(each) for each in found)
+        if beyond and is_rounded and all(map(_may_leap, beyond)):
             found = differences(ours, theirs, self._noise_of(faster, is_narrow, leaps=True))
         return found
 

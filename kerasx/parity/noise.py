@@ -16,6 +16,9 @@ from kerasx.parity.values import farthest, scale_of
 
 _SIZED = ("batch ", "inputs of the first forward pass", "outputs", "loss", "reported loss")
 
+# As a share of a weight; further away it is another training.
+_FARTHEST = 2.0**-5
+
 # Of dtypes that weights are cast to from a finer one.
 _UNITS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 
@@ -28,7 +31,7 @@ class Disturbance:
         seed: Of the directions.
         unit: The distance from 1 to the next number of the dtype that weights are computed with, where it is
             coarser than that which they are kept in; 0 where it is not.
-        times: By how many units.
+        times: By how many units, as far as they come to no more than a thirty-second of a weight.
     """
 
     seed: int
@@ -48,12 +51,18 @@ class Disturbance:
             if not keras.backend.is_float_dtype(value.dtype.name):
                 return value
             up = rng.random(value.shape) >= 0.5
-            if value.dtype.kind == "f" and (self.times > 1.0 or self.unit > np.finfo(value.dtype).eps):
-                _, exponent = np.frexp(value)
-                unit = max(self.unit, float(np.finfo(value.dtype).eps))
-                size = np.ldexp(self.times * unit, exponent - 1)
-                return (value + np.where(up, size, -size)).astype(value.dtype)
-            return np.nextafter(value, np.where(up, np.inf, -np.inf).astype(value.dtype))
+            next_ones = np.nextafter(value, np.where(up, np.inf, -np.inf).astype(value.dtype))
+            own = _UNITS.get(value.dtype.name) or (
+                np.finfo(value.dtype).eps if value.dtype.kind == "f" else 0.0
+            )
+            unit = max(float(own), self.unit)
+            size = max(unit, min(self.times * unit, _FARTHEST))
+            if size == own or not own:
+                return next_ones
+            wide = value.astype(np.float64)
+            _, exponent = np.frexp(wide)
+            step = np.ldexp(size, exponent - 1)
+            return np.where(wide == 0.0, next_ones, (wide + np.where(up, step, -step)).astype(value.dtype))
 
         values = [moved(value) if number < state.own else value for number, value in enumerate(state.values)]
         return replace(state, values=tuple(values))

@@ -62,8 +62,10 @@ def explained(
             why = (
                 "The pipeline hands out other batches each time: the step cannot be taken again, to see more."
             )
-            what = f"{str(error).removesuffix(ADVICE)}{_in_recent(task, watch, folder)}"
-            return NonFiniteError(f"{what} {why}{ADVICE}")
+            there = ""
+            with contextlib.suppress(Exception):  # as of a disk that is full
+                there = _in_recent(task, watch, folder)
+            return NonFiniteError(f"{str(error).removesuffix(ADVICE)}{there} {why}{ADVICE}")
         else:
             note(f"{error} Its steps are taken again, to see which")
             said = diagnosis(task, keeper, watch, rates, folder)
@@ -139,31 +141,29 @@ def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str 
 def _in_recent(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str:
     """What is to be said of the last batches, which are not handed out again; nothing where they are gone.
 
-    Their rows are written down, or those of the one that is not finite itself.
+    Their rows are written down; one that alone is not finite is told of.
     """
     epoch, step = watch.position.epoch, watch.position.step
-    recent = task.bind(task.train_step or train_step, task.batches).recent()
-    if step:
-        # What one step made of the weights may show in the loss of the next.
-        first = min(watch.finite[1] if watch.finite[0] == epoch else 0, step - 2)
-        recent = {number: batch for number, batch in recent.items() if first <= number < step}
-    else:
-        epoch -= 1
+    # What one step made of the weights may show in the loss of the next.
+    first = min(watch.finite[1] if watch.finite[0] == epoch else 0, step - 2) if step else 0
+    recent = task.bind(task.train_step or train_step, task.batches).recent(first)
+    recent = {number: batch for number, batch in recent.items() if number < step or not step}
     if not recent:
         return ""
     path = folder / ROWS
-    for number, batch in recent.items():
-        if (what := _in_batch(batch)) is not None:
-            _write_rows(path, task.batches, epoch, number, batch)
-            return f" In step {number + 1} of epoch {epoch + 1}, {what}. The rows of its batch are in {path}."
     arrays = {
         f"step_{number + 1}_{name}": array
         for number, batch in recent.items()
         for name, array in _arrays_of(batch).items()
     }
     replace_file(path, lambda temporary: np.savez(temporary, **arrays))
+    said = [(number, what) for number, batch in recent.items() if (what := _in_batch(batch)) is not None]
+    there = ""
+    if len(said) == 1:
+        ((number, what),) = said
+        there = f" In step {number + 1} of epoch {epoch + bool(step)}, {what}."
     steps = f"steps {min(recent) + 1} to {max(recent) + 1}" if len(recent) > 1 else f"step {min(recent) + 1}"
-    return f" The rows of {steps} are in {path}."
+    return f"{there} The rows of {steps} are in {path}."
 
 
 def _step_at_fault(
@@ -212,7 +212,10 @@ def _arrays_of(batch: Any) -> dict[str, Any]:
     for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
         leaves = keras.tree.flatten(part)
         for place, leaf in enumerate(leaves):
-            arrays[name if len(leaves) == 1 else f"{name}_{place}"] = keras.ops.convert_to_numpy(leaf)
+            array = keras.ops.convert_to_numpy(leaf)
+            # Text comes as objects, which a file would have as pickles.
+            own = array.astype("S") if array.dtype.hasobject else array
+            arrays[name if len(leaves) == 1 else f"{name}_{place}"] = own
     return arrays
 
 

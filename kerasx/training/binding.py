@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.errors import UsageError, one_line
 from kerasx.training.distribution import distributed_batches, is_distributed, on_each_replica
@@ -96,8 +97,15 @@ class BoundStep(ABC):
         """
 
     @abstractmethod
-    def recent(self) -> Mapping[int, Any]:
-        """The last batches that were handed out, by number in the epoch, as far as they are there."""
+    def recent(self, first: int) -> Mapping[int, Any]:
+        """The last batches of training that a pipeline handed out, as far as they are still there.
+
+        Args:
+            first: The number in the epoch of the first one that is asked for.
+
+        Returns:
+            By number.
+        """
 
 
 class SingleStep(BoundStep):
@@ -144,7 +152,8 @@ class SingleStep(BoundStep):
         """A call for each batch."""
         count = start
         for batch in distributed_batches(self.model, self.batches.epoch(epoch, start)):
-            self._recent.append((count, batch))
+            if told is not None and not isinstance(self.batches.rows, Arrays):
+                self._recent.append((count, batch))
             yield _OneBatch(count, batch, self._function)
             count += 1
             if told is not None:
@@ -153,9 +162,17 @@ class SingleStep(BoundStep):
             raise UsageError("The pipeline handed out no batch.")
         self.batches.end_epoch(count)
 
-    def recent(self) -> Mapping[int, Any]:
-        """The last two."""
-        return dict(self._recent)
+    def recent(self, first: int) -> Mapping[int, Any]:
+        """Two at most."""
+        return {number: _whole(self.model, batch) for number, batch in self._recent if number >= first}
+
+
+def _whole(model: keras.Model, batch: Any) -> Any:
+    """A batch with what each device has of it put together."""
+    if not is_distributed(model):
+        return batch
+    parts_of = model.distribute_strategy.experimental_local_results
+    return tf.nest.map_structure(lambda each: tf.concat(parts_of(each), axis=0), batch)
 
 
 class _OneBatch(Call):

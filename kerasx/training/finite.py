@@ -90,6 +90,9 @@ class FiniteWatch:
     def evaluation_step_end(self) -> None:
         """Its loss is looked at when the epoch has ended."""
 
+    def evaluation_end(self) -> None:
+        """As above."""
+
     def train_end(self) -> None:
         """Nothing is left to look at."""
 

@@ -32,6 +32,7 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
     model, callbacks = task.model, task.callback_list(Callbacks)
     validation = None if task.validation is None else task.validation.dataset
     callbacks.position.is_exact = _calls_functions(model, "make_train_function", "fit")
+    callbacks.position.can_validate_again = _calls_functions(model, "make_test_function", "evaluate", "fit")
     with contextlib.ExitStack() as stack:
         if task.start.step:
             left_out = functools.partial(_leaving_out, task.start, model.steps_per_execution)
@@ -73,7 +74,7 @@ def run_fused_fit(task: TrainingTask, train: BoundStep, test: BoundStep | None) 
     callbacks.per_call = per_call
     callbacks.training = _Pass(train, callbacks.told)
     callbacks.validation = None if test is None else _Pass(test)
-    callbacks.position.is_exact = True
+    callbacks.position.is_exact = callbacks.position.can_validate_again = True
     with contextlib.ExitStack() as stack:
         # What `fit` takes for one step is one call.
         stack.callback(setattr, model, "steps_per_execution", model.steps_per_execution)

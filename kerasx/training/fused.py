@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.data.chunks import Chunk, Chunks, batch_of
 from kerasx.training.binding import BoundStep, Call, Told
@@ -82,7 +83,8 @@ class FusedStep(BoundStep):
     def take(self, chunk: Chunk, told: Told | None) -> Logs:
         """Take the steps of a chunk; returns the logs of the last."""
         done, logs = 0, {}
-        self._last = chunk
+        if told is not None and not isinstance(self.batches.rows, Arrays):
+            self._last = chunk
         while done < chunk.steps:
             started = time.perf_counter()
             upto = min(done + self._pace, chunk.steps)
@@ -96,12 +98,12 @@ class FusedStep(BoundStep):
                 told(chunk.first + done)
         return logs
 
-    def recent(self) -> Mapping[int, Any]:
+    def recent(self, first: int) -> Mapping[int, Any]:
         """Those of the last chunk."""
         if (chunk := self._last) is None:
             return {}
         table, numbers, signature = chunk.table, chunk.numbers, self.batches.signature
-        steps = range(chunk.steps)
+        steps = range(max(0, first - chunk.first), chunk.steps)
         return {chunk.first + step: batch_of(table, numbers, tf.constant(step), signature) for step in steps}
 
     def _loop(self, chunks: Chunks, step: TracedStep) -> Any:

@@ -46,7 +46,9 @@ def run_epochs(
         logs = run_epoch(callbacks, epoch)
         epoch_logs = dict(logs) if reports else reported_logs(model, logs)
         if test is not None:
+            callbacks.position.can_validate_again = True
             validation_logs = run_evaluation(test, callbacks)
+            callbacks.position.can_validate_again = False
             epoch_logs.update({f"val_{name}": value for name, value in validation_logs.items()})
         callbacks.on_epoch_end(epoch, epoch_logs)
         if model.stop_training:

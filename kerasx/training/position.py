@@ -36,6 +36,7 @@ class Position:
         begun: As of `Start`.
         logs: What the last step returned.
         is_exact: Whether the strategy can begin within an epoch.
+        can_validate_again: Whether a validation that begins after the last step could be begun again.
     """
 
     epoch: int = 0
@@ -43,6 +44,7 @@ class Position:
     begun: bool = False
     logs: Mapping[str, Any] = field(default_factory=dict)
     is_exact: bool = False
+    can_validate_again: bool = False
 
 
 class Follower(Protocol):
@@ -68,6 +70,9 @@ class Follower(Protocol):
 
     def evaluation_step_end(self) -> None:
         """A call of validation has ended."""
+
+    def evaluation_end(self) -> None:
+        """The validation of an epoch has ended."""
 
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """An epoch has ended, and all callbacks have been told so."""
@@ -105,7 +110,9 @@ class ToldLast(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """An epoch has ended, and so the position is the beginning of the next."""
-        self._position.epoch, self._position.step, self._position.logs = epoch + 1, 0, {}
+        position = self._position
+        # Keras begins a call to find the end of a pipeline that does not tell its length.
+        position.epoch, position.step, position.begun, position.logs = epoch + 1, 0, False, {}
         for each in self._followers:
             each.epoch_end(logs or {})
 

@@ -197,6 +197,12 @@ class Callbacks(keras.callbacks.CallbackList):
         for each in self.followers:
             each.evaluation_step_end()
 
+    def on_test_end(self, logs: Any = None) -> None:
+        """Tell of a validation that has ended."""
+        super().on_test_end(logs)
+        for each in self.followers:
+            each.evaluation_end()
+
     def told(self, steps: int) -> None:
         """Tell of steps taken."""
         for callback in self.callbacks:
