@@ -21,7 +21,9 @@ from kerasx.parity.stages import (
     write_updates,
 )
 from kerasx.parity.state import (
+    ITERATION,
     FullState,
+    accumulates,
     is_rate,
     is_seed,
     named_variables,
@@ -236,9 +238,11 @@ class StepRecorder:
                 trace.add(stage, f"change of {name}", change(old, new), "decides", unit(new))
         # Those of one that takes turns with others are not what the one before it had.
         role: Role = "tells" if self.brings_optimizer and len(self._optimizers) > 1 else "decides"
+        counts_batches = accumulates(name for name, _ in slots)
         for name, value in slots:
             if not is_rate(name):
-                trace.add("update", f"slot {name}", value, role)
+                is_count = name == ITERATION and counts_batches
+                trace.add("update", f"slot {name}", value, "tells" if is_count else role)
 
     def write_change(self, trace: StepTrace, before: FullState, after: FullState, when: str) -> None:
         """Write down what was changed between steps.

@@ -12,6 +12,9 @@ import numpy as np
 
 from kerasx.parity.records import Array
 
+# What an optimizer calls the count of its steps.
+ITERATION = "iteration"
+
 
 @dataclass(frozen=True)
 class FullState:
@@ -88,14 +91,18 @@ def read_state(model: keras.Model, optimizer: Any = None, names: Sequence[str] =
 def set_state(model: keras.Model, state: FullState, optimizer: Any = None, names: Sequence[str] = ()) -> None:
     """Set all values that there are on both sides; arguments as of `state_variables`.
 
-    All but learning rates, which are not state: they may be what two sides differ in. An optimizer has slots
-    once it has taken a step; one that is never used, as where weights are assigned, has none.
+    All but learning rates, which are not state: they may be what two sides differ in; and counts, where one
+    side counts batches and the other one updates. An optimizer has slots once it has taken a step; one that
+    is never used, as where weights are assigned, has none.
     """
     named = state_variables(model, optimizer, names)
     for (_, variable), value in zip(named[: state.own], state.values, strict=False):
         variable.assign(value)  # by position: two builds of a model may call a variable differently
     values = dict(zip(state.names[state.own :], state.values[state.own :], strict=True))
+    counts_alike = accumulates(values) == accumulates(name for name, _ in named[state.own :])
     for name, variable in named[state.own :]:
+        if name == ITERATION and not counts_alike:
+            continue
         if name in values and not is_rate(name) and tuple(variable.shape) == values[name].shape:
             variable.assign(values[name])
 
@@ -111,6 +118,12 @@ def same_values(a: FullState, b: FullState) -> bool:
 def _within(path: str, model: keras.Model) -> str:
     """A variable's path without the name of the model, which subclassed models put before it."""
     return path.removeprefix(f"{model.name}/")
+
+
+def accumulates(names: Iterable[str]) -> bool:
+    """Whether slots of these names are of an optimizer that accumulates gradients: it counts batches, where
+    another one counts updates."""
+    return any(name.endswith("_gradient_accumulator") for name in names)
 
 
 def is_rate(name: str) -> bool:
