@@ -39,6 +39,9 @@ class Slowly(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         time.sleep(0.01)
+
+    def on_epoch_end(self, epoch, logs=None):
+        time.sleep(0.2)
 '''
 
 EXECUTIONS = [
