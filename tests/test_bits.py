@@ -37,6 +37,8 @@ GRAPH_CASES = {
     "accumulation": {"accuracy"},
     "own-metrics": {"distance"},
 }
+# What others have a sample of.
+LONG = ("own-step", "class-weights", "own-metrics")
 JIT_CASES = ("mlp", "dropout", "augmented")
 FUSED_CASES = (("convolution", False), ("masked-gru", False), ("accumulation", False), ("dropout", True))
 EAGER_CASES = ("mlp", "dropout", "convolution")
@@ -59,7 +61,10 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Training:
 
 @pytest.mark.parametrize(
     ("name", "jit"),
-    [*((name, False) for name in GRAPH_CASES), *((name, True) for name in JIT_CASES)],
+    [
+        *(pytest.param(name, False, marks=[pytest.mark.soak] * (name in LONG)) for name in GRAPH_CASES),
+        *((name, True) for name in JIT_CASES),
+    ],
     ids=[*GRAPH_CASES, *(f"{name}-jit" for name in JIT_CASES)],
 )
 def test_three_strategies_and_a_plain_script_end_with_the_same_bits(

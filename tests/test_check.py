@@ -25,6 +25,7 @@ from checking import MINE, check  # noqa: E402
 from kerasx.parity.check.idioms import idioms_in  # noqa: E402
 
 
+@pytest.mark.soak
 def test_a_step_that_does_all_that_fit_does_passes() -> None:
     """In all nineteen scenarios: see tests/soak."""
     names = ["plain", "dropout-and-batch-normalization", "several-outputs"]

@@ -472,7 +472,16 @@ def outcome(run: kerasx.Run) -> tuple[Any, ...]:
     return run.weights_digest, run.history, run.evaluation, run.steps
 
 
-@pytest.mark.parametrize("data", [shuffling, filtered, fixed, sequences, growing])
+@pytest.mark.parametrize(
+    "data",
+    [
+        shuffling,
+        filtered,
+        growing,
+        pytest.param(fixed, marks=pytest.mark.soak),
+        pytest.param(sequences, marks=pytest.mark.soak),
+    ],
+)
 def test_pipelines_train_to_the_bits_of_graph(data: Callable[[], Any], tmp_path: Path) -> None:
     """A pipeline that shuffles draws an order for each iterator: all executions have to make as many."""
     expected = outcome(train(tmp_path, data, execution="graph"))

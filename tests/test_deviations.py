@@ -35,7 +35,12 @@ SAMPLE = {
     "clipped": ("state-not-updated-restored", "extra-forward-statistics", "clipped/stateless-call"),
     "half": ("loss-scale", "loss-dtype-overflow", "half/cast-by-hand"),
 }
-CASES = [("classes", "own"), ("regularized", "own"), ("clipped", "own"), ("half", "adam")]
+CASES = [
+    pytest.param("classes", "own", marks=pytest.mark.soak),
+    ("regularized", "own"),
+    ("clipped", "own"),
+    ("half", "adam"),
+]
 
 
 @pytest.mark.parametrize(("setting", "optimizer"), CASES)

@@ -114,7 +114,11 @@ def ended_in_validation(
     return told, (found.state["epoch"], found.state["step"])
 
 
-@pytest.mark.parametrize(("strategy", "execution"), EXECUTIONS, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(
+    ("strategy", "execution"),
+    [EXECUTIONS[0], pytest.param(*EXECUTIONS[1], marks=pytest.mark.soak), EXECUTIONS[2]],
+    ids=lambda each: str(each)[:40],
+)
 def test_a_signal_in_validation_ends_within_it(
     engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, strategy: str, execution: dict[str, Any]
 ) -> None:

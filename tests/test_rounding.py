@@ -77,6 +77,7 @@ def test_a_count_that_leaps_is_not_taken_for_a_difference() -> None:
     assert [pair.verdict for pair in found.pairs] == ["equivalent"]
 
 
+@pytest.mark.soak
 def test_a_count_that_differs_by_more_is_one() -> None:
     (pair,) = compared(moving(1000.0)).pairs
     assert pair.verdict == "diverged"
