@@ -208,6 +208,7 @@ def test_assert_matches_fit_tells_steps_apart_that_a_model_takes_together() -> N
     assert model.steps_per_execution == 2
 
 
+@pytest.mark.soak
 def test_assert_matches_fit_takes_the_end_of_the_program_for_an_error() -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     model.compile("sgd", "mse")

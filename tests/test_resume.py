@@ -116,7 +116,7 @@ def ended_in_validation(
 
 @pytest.mark.parametrize(
     ("strategy", "execution"),
-    [EXECUTIONS[0], pytest.param(*EXECUTIONS[1], marks=pytest.mark.soak), EXECUTIONS[2]],
+    [pytest.param(*EXECUTIONS[0], marks=pytest.mark.soak), *EXECUTIONS[1:]],
     ids=lambda each: str(each)[:40],
 )
 def test_a_signal_in_validation_ends_within_it(
