@@ -234,8 +234,10 @@ class Search:
             return []
         further: list[Outcome] = []
         for rank in self._propose(self, here):
-            tried = []
+            tried: list[Outcome] = []
             for each in _unique(rank, here.deviations):
+                if any(other.matches and _named(other.deviations) == _named(each) for other in tried):
+                    continue  # a less likely variant of what does it already, under the same name
                 if time.process_time() > self._until:
                     self.is_out_of_time = True
                     break
@@ -259,6 +261,10 @@ class Search:
             # Done in another way, perhaps, and to the same end.
             return self._from(self.outcome(here.deviations, here.ignored | here.telling), most)
         return []
+
+
+def _named(deviations: Deviations) -> list[tuple[type, str]]:
+    return [(type(each), each.cause) for each in deviations]
 
 
 def _unique(rank: Sequence[Deviations], before: Deviations) -> list[Deviations]:
