@@ -15,6 +15,7 @@ from kerasx.parity.reference.bench import Bench
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.reference.of_criterion import LabelsOfLoss
 from kerasx.parity.reference.of_data import OtherLabels, OtherRows
+from kerasx.parity.reference.of_metrics import Measured
 
 Deviations = tuple[Deviation, ...]
 
@@ -236,8 +237,8 @@ class Search:
         for rank in self._propose(self, here):
             tried: list[Outcome] = []
             for each in _unique(rank, here.deviations):
-                if any(other.matches and _named(other.deviations) == _named(each) for other in tried):
-                    continue  # a less likely variant of what does it already, under the same name
+                if any(other.matches and _is_variant(other.deviations, each) for other in tried):
+                    continue  # a less likely one, of which there are a hundred
                 if time.process_time() > self._until:
                     self.is_out_of_time = True
                     break
@@ -263,8 +264,13 @@ class Search:
         return []
 
 
-def _named(deviations: Deviations) -> list[tuple[type, str]]:
-    return [(type(each), each.cause) for each in deviations]
+def _is_variant(matching: Deviations, other: Deviations) -> bool:
+    """Whether two sets differ in how a metric is measured, under the same name."""
+    apart = [pair for pair in zip(matching, other, strict=False) if pair[0] != pair[1]]
+    return len(matching) == len(other) and all(
+        isinstance(a, Measured) and isinstance(b, Measured) and a.cause == b.cause and a.metric == b.metric
+        for a, b in apart
+    )
 
 
 def _unique(rank: Sequence[Deviations], before: Deviations) -> list[Deviations]:
