@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -390,6 +391,55 @@ def test_a_loop_begins_its_epoch_again(engine: kerasx.Engine, tmp_path: Path) ->
 
     directory = interrupted(engine, 2 * STEPS, **values)
     assert outcome(resumed(engine, directory, **values)) == whole
+
+
+class Collects(keras.callbacks.Callback):
+    """Collects garbage as training begins, where it is to."""
+
+    def __init__(self, *, collects: bool) -> None:
+        super().__init__()
+        self._collects = collects
+
+    def get_state(self) -> None:
+        """Nothing is remembered."""
+
+    def set_state(self, state: None) -> None:
+        """Nothing was."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._collects:
+            gc.collect()
+
+
+def wasteful() -> keras.Model:
+    """Leaves a variable behind that only itself holds."""
+    garbage: list[Any] = [tf.Variable(0.0)]
+    garbage.append(garbage)
+    return network()
+
+
+def stepping(model: keras.Model, batches: Any) -> Any:
+    """A loop over one epoch."""
+    logs: Any = {}
+    for batch in batches:
+        logs = kerasx.train_step(model, batch)
+    return logs
+
+
+@pytest.mark.parametrize("strategy", [stepping, "gradient-tape"], ids=["loop", "steps"])
+def test_garbage_is_none_of_the_state(engine: kerasx.Engine, strategy: Any) -> None:
+    """Whether or not it has been collected by the time that a run begins, or is gone on with."""
+    values = {"strategy": strategy, "execution": "eager", "model": wasteful}
+    gc.disable()
+    try:
+        with pytest.raises(kerasx.Interrupted):
+            engine.train(experiment(callbacks=[Collects(collects=False), SignalAt(2 * STEPS)], **values))
+    finally:
+        gc.enable()
+    (run,) = engine.list_runs()
+    silent_ones = [Collects(collects=True), SignalAt(10**9)]
+    gone_on = engine.train(experiment(callbacks=silent_ones, **values), resume=run.path)
+    assert gone_on.steps == EPOCHS * STEPS
 
 
 @pytest.mark.soak

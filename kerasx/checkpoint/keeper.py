@@ -21,7 +21,7 @@ from kerasx.checkpoint.callback_state import (
 from kerasx.checkpoint.folder import Checkpoint, keep, newest
 from kerasx.checkpoint.given_back import GivingBack
 from kerasx.checkpoint.held import Holding
-from kerasx.checkpoint.packing import Arrays, packed
+from kerasx.checkpoint.packing import Arrays, as_array, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
 from kerasx.checkpoint.settings import Settings, change, changed, settings
 from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
@@ -130,8 +130,7 @@ class CheckpointKeeper:
     def step_end(self) -> None:
         """Keep the state when it is time to, or when training is to end here."""
         if not self._own.is_complete:
-            self._own.complete()
-            self._alive.clear()
+            self._complete()
             if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
                 self._first = self.state()  # what is made by the first step is there only now
         # Where a callback has ended the training, this epoch's end is near.
@@ -153,7 +152,7 @@ class CheckpointKeeper:
         )
         if not is_all_there_is_left:
             return
-        self._own.complete()  # what the test step makes is none of it
+        self._complete()  # what the test step makes is none of it
         now = time.monotonic()
         if self._copying <= _SHARE_OF_COPIES * (now - self._begun):
             self._validated = self.state()
@@ -170,7 +169,7 @@ class CheckpointKeeper:
 
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """Keep the state, unless epochs are so short that training would wait for it."""
-        self._own.complete()
+        self._complete()
         if self._stop.signal is not None:
             self._end(self._stop.signal)
         now = time.monotonic()
@@ -221,6 +220,11 @@ class CheckpointKeeper:
                     " written before are whole."
                 ) from error
 
+    def _complete(self) -> None:
+        """Know the variables that there are from now on, and let go of what was garbage before."""
+        self._own.complete()
+        self._alive.clear()
+
     def _is_at_end_of_call(self) -> bool:
         """Whether a call has taken all its steps, and its end has still to be told of."""
         position, execution = self.position, self._task.execution
@@ -254,7 +258,7 @@ class CheckpointKeeper:
         """All of the state as it is now: a copy."""
         model, position = self._task.model, self.position
         arrays: Arrays = {}
-        logs = {name: _as_array(value) for name, value in position.logs.items()}
+        logs = {name: as_array(value) for name, value in position.logs.items()}
         state = {
             "epoch": position.epoch,
             "step": position.step,
@@ -328,9 +332,3 @@ class CheckpointKeeper:
 def _is_finite(name: str, array: np.ndarray[Any, Any]) -> Any:
     """Which values of an array are finite; of the model's alone, others may be what they like."""
     return np.isfinite(array) if name.startswith("model.") else np.True_
-
-
-def _as_array(value: Any) -> Any:
-    """What a step returned, text too, as NumPy has it."""
-    array = keras.ops.convert_to_numpy(value)
-    return array.astype("S") if array.dtype.hasobject else array

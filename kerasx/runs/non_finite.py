@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.checkpoint.keeper import CheckpointKeeper
-from kerasx.checkpoint.packing import Arrays
+from kerasx.checkpoint.packing import Arrays, as_array
 from kerasx.data.arrays import Arrays as Rows
 from kerasx.data.batches import Batches
 from kerasx.errors import NonFiniteError
 from kerasx.files import replace_file
+from kerasx.runs.in_a_step import in_batch, in_step
 from kerasx.training.finite import ADVICE, FiniteWatch, Rates
-from kerasx.training.seams import observed
-from kerasx.training.steps import Step, test_step, train_step
+from kerasx.training.steps import test_step, train_step
 from kerasx.training.task import TrainingTask
 
 ROWS = "non-finite.npz"
@@ -130,7 +128,7 @@ def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str 
         return None
     task.model.reset_metrics()
     for number, batch in enumerate(task.validation.epoch(0)):
-        what = _in_batch(batch) or _in_step(task.test_step or test_step, task, batch)
+        what = in_batch(batch) or in_step(task.test_step or test_step, task, batch)
         if what is not None:
             _write_rows(folder / ROWS, task.validation, 0, number, batch)
             where = f"in batch {number + 1} of the validation after epoch {watch.position.epoch}"
@@ -157,7 +155,7 @@ def _in_recent(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str:
         for name, array in _arrays_of(batch).items()
     }
     replace_file(path, lambda temporary: np.savez(temporary, **arrays))
-    said = [(number, what) for number, batch in recent.items() if (what := _in_batch(batch)) is not None]
+    said = [(number, what) for number, batch in recent.items() if (what := in_batch(batch)) is not None]
     there = ""
     if len(said) == 1:
         ((number, what),) = said
@@ -212,10 +210,7 @@ def _arrays_of(batch: Any) -> dict[str, Any]:
     for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
         leaves = keras.tree.flatten(part)
         for place, leaf in enumerate(leaves):
-            array = keras.ops.convert_to_numpy(leaf)
-            # Text comes as objects, which a file would have as pickles.
-            own = array.astype("S") if array.dtype.hasobject else array
-            arrays[name if len(leaves) == 1 else f"{name}_{place}"] = own
+            arrays[name if len(leaves) == 1 else f"{name}_{place}"] = as_array(leaf)
     return arrays
 
 
@@ -227,110 +222,12 @@ def _write_rows(path: Path, batches: Batches, epoch: int, step: int, batch: Any)
     replace_file(path, lambda temporary: np.savez(temporary, **arrays))
 
 
-# --- Within the step --------------------------------------------------------------------------------------
-
-
 def _what_is_non_finite(task: TrainingTask, watch: FiniteWatch, batch: Any) -> str:
     """In words, the first of: the batch, an output of a layer, the loss, a gradient, a weight."""
-    what = _in_batch(batch) or _in_step(task.train_step or train_step, task, batch)
+    what = in_batch(batch) or in_step(task.train_step or train_step, task, batch)
     if what is not None:
         return what
     weights = watch.first_non_finite()
     if weights is not None:
         return f"{weights} after the update, of finite gradients"
     return "where eager execution, operation by operation, stays finite: XLA or the graph rounds otherwise"
-
-
-def _in_batch(batch: Any) -> str | None:
-    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
-        if any(not _is_finite(leaf) for leaf in keras.tree.flatten(part)):
-            return f"`{name}` of the batch holds values that are not finite"
-    return None
-
-
-def _in_step(step: Step, task: TrainingTask, batch: Any) -> str | None:
-    """What becomes non-finite in a step on a batch: an output of a layer, the loss, a gradient."""
-    seen = _Seen(scales=isinstance(task.model.optimizer, keras.optimizers.LossScaleOptimizer))
-    with _layers_watched(seen), observed(seen), contextlib.suppress(Exception):
-        # Whatever the step raises once its numbers are none.
-        step(task.model, batch)
-    if seen.layer is not None:
-        return f"the output of the layer `{seen.layer}` was the first that was not finite"
-    return seen.said[0] if seen.said else None
-
-
-@dataclass
-class _Seen:
-    """What of a step is not finite, in the order in which it was computed."""
-
-    scales: bool
-    layer: str | None = None
-    said: list[str] = field(default_factory=list)
-
-    def called_layer(self, *seen: Any) -> None:
-        """Layers are watched one by one."""
-
-    def computed_loss(self, arguments: dict[str, Any], loss: Any) -> None:
-        """The model's loss."""
-        if not _is_finite(loss):
-            self.said.append(f"the loss is {float(keras.ops.max(loss))}, of finite outputs")
-
-    def called_loss(self, criterion: Any, y_true: Any, y_pred: Any, loss: Any) -> None:
-        """The loss of an output."""
-        if not _is_finite(loss):
-            name = getattr(criterion, "name", type(criterion).__name__)
-            self.said.append(f"the loss `{name}` is not finite, of finite outputs")
-
-    def scaled_loss(self, loss: Any, scaled: Any) -> None:
-        """A scaled loss may overflow, upon which the scale shrinks."""
-
-    def took_gradient(self, target: Any, sources: Any, gradients: Any) -> None:
-        """Gradients as the tape gives them."""
-        for leaf in keras.tree.flatten(target):
-            if not self.scales and not _is_finite(leaf):
-                self.said.append("the loss is not finite, of finite outputs")
-        for source, gradient in zip(keras.tree.flatten(sources), keras.tree.flatten(gradients), strict=False):
-            # With loss scaling such a step is left out, and no fault.
-            if gradient is not None and not self.scales and not _is_finite(gradient):
-                path = getattr(source, "path", None) or source.name
-                self.said.append(f"the gradient of `{path}` is not finite, of a finite loss")
-
-    def begins_apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
-        """Gradients as the optimizer receives them."""
-        for variable, gradient in zip(variables, gradients, strict=False):
-            if gradient is not None and not self.scales and not _is_finite(gradient):
-                self.said.append(f"the gradient of `{variable.path}` is not finite once the step changed it")
-
-    def applied(self, optimizer: Any) -> None:
-        """Seen in the weights."""
-
-    def updated_metric(self, *seen: Any) -> None:
-        """Metrics may be what they like."""
-
-
-@contextlib.contextmanager
-def _layers_watched(seen: _Seen) -> Iterator[None]:
-    """Note the first layer whose outputs are not finite, the innermost one."""
-    original = keras.Layer.__call__
-
-    @functools.wraps(original)
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = original(layer, *args, **kwargs)
-        is_layer = not isinstance(layer, keras.losses.Loss | keras.metrics.Metric)
-        looks = seen.layer is None and is_layer and tf.executing_eagerly()
-        if looks and not all(map(_is_finite, keras.tree.flatten(outputs))):
-            seen.layer = layer.path or layer.name
-        return outputs
-
-    keras.Layer.__call__ = call
-    try:
-        yield
-    finally:
-        keras.Layer.__call__ = original
-
-
-def _is_finite(value: Any) -> bool:
-    values = value.values if isinstance(value, tf.IndexedSlices) else value
-    if not (tf.is_tensor(values) and values.dtype.is_floating):
-        return True
-    return bool(tf.reduce_all(tf.math.is_finite(values)))
