@@ -18,7 +18,7 @@ class NotPlainError(TypeError):
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
     """A tensor or a number as NumPy has it; text as bytes, as objects would be pickled in a file."""
-    array = keras.ops.convert_to_numpy(value)
+    array: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(value)
     return array.astype("S") if array.dtype.hasobject else array
 
 
