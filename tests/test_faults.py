@@ -146,7 +146,7 @@ def test_a_full_disk_is_told_of_and_the_older_state_is_whole(tmp_path: Path) -> 
 def test_a_disk_that_is_full_when_the_model_is_saved(tmp_path: Path, whole: bool) -> None:
     """HDF5 would end the process there; as errors of the system it is one, with the way to go on."""
     (tmp_path / "mine.py").write_text(
-        "import keras, resource\n"
+        "import keras, pathlib, resource, time\n"
         "class Own(keras.layers.Dense):\n"
         "    def get_config(self):\n"
         f"        return super().get_config() if {whole} else 1 / 0\n"
@@ -154,6 +154,11 @@ def test_a_disk_that_is_full_when_the_model_is_saved(tmp_path: Path, whole: bool
         "    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), Own(10)])\n"
         "class Fills(keras.callbacks.Callback):\n"
         "    def on_train_end(self, logs=None):\n"
+        # The last checkpoint is written meanwhile, and has its room.
+        "        for _ in range(600):\n"
+        "            if list(pathlib.Path('runs').glob('*/checkpoints/000001-*.safetensors')):\n"
+        "                break\n"
+        "            time.sleep(0.1)\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
     )
     options = [
