@@ -21,7 +21,8 @@ from kerasx.checkpoint.callback_state import (
 from kerasx.checkpoint.folder import Checkpoint, keep, newest
 from kerasx.checkpoint.given_back import GivingBack
 from kerasx.checkpoint.held import Holding
-from kerasx.checkpoint.packing import Arrays, as_array, packed
+from kerasx.checkpoint.kinds import as_array
+from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
 from kerasx.checkpoint.settings import Settings, change, changed, settings
 from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables

@@ -127,6 +127,12 @@ def stored(variable: Any) -> Any:
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
+def as_array(value: Any) -> np.ndarray[Any, Any]:
+    """A tensor or a number as NumPy has it; text as bytes, as objects would be pickled in a file."""
+    array: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(value)
+    return array.astype("S") if array.dtype.hasobject else array
+
+
 def is_own_object(value: Any) -> bool:
     """Whether a value is an object of a class of the user's, and no number, container or iterator."""
     built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException)

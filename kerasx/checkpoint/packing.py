@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -14,12 +13,6 @@ _ARRAY, _SCALAR, _TUPLE, _PAIRS = "__array__", "__scalar__", "__tuple__", "__pai
 
 class NotPlainError(TypeError):
     """A value that is neither plain nor an array."""
-
-
-def as_array(value: Any) -> np.ndarray[Any, Any]:
-    """A tensor or a number as NumPy has it; text as bytes, as objects would be pickled in a file."""
-    array: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(value)
-    return array.astype("S") if array.dtype.hasobject else array
 
 
 def packed(value: Any, name: str, arrays: Arrays) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasx.checkpoint.keeper import CheckpointKeeper
-from kerasx.checkpoint.packing import Arrays, as_array
+from kerasx.checkpoint.kinds import as_array
+from kerasx.checkpoint.packing import Arrays
 from kerasx.data.arrays import Arrays as Rows
 from kerasx.data.batches import Batches
 from kerasx.errors import NonFiniteError
