@@ -11,21 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasx.checkpoint.callback_state import (
-    callback_state,
-    lost_of,
-    not_remembered,
-    only_filled,
-    set_callback_state,
-)
 from kerasx.checkpoint.folder import Checkpoint, keep, newest
-from kerasx.checkpoint.given_back import GivingBack
-from kerasx.checkpoint.held import Holding
-from kerasx.checkpoint.kinds import as_array
-from kerasx.checkpoint.packing import Arrays, packed
-from kerasx.checkpoint.randomness import random_state, set_random_state
-from kerasx.checkpoint.settings import Settings, change, changed, settings
-from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
+from kerasx.checkpoint.packing import Arrays
+from kerasx.checkpoint.state import Kept, TrainingState
+from kerasx.checkpoint.variables import OwnVariables
 from kerasx.errors import Interrupted, UsageError
 from kerasx.signals import Stop
 from kerasx.training.loop import begin_at
@@ -34,8 +23,6 @@ from kerasx.training.task import TrainingTask
 CHECKPOINT_SECONDS = 60.0
 # What training may wait for checkpoints after epochs and for copies before validation, as shares of its time.
 _SHARE, _SHARE_OF_COPIES = 0.01, 0.005
-# What is kept: arrays, and the rest with where they stand in it.
-State = tuple[Arrays, dict[str, Any]]
 
 
 class CheckpointKeeper:
@@ -73,26 +60,23 @@ class CheckpointKeeper:
         self._task = task
         self._own = own
         self._every = every
-        self._remembering = list(remembering)
         self._before = before
         self._stop = stop
-        self._note = note
-        own.hand_over([task.model, task.train_step, task.test_step, task.loop, *remembering])
-        # What is said of when the run starts, or need not be.
-        self._said = {(id(each), name) for each in remembering for name in not_remembered(each)}
+        self._state = TrainingState(
+            task, own, remembering, folder.parent, seconds_before=self.seconds_before, note=note
+        )
         self._writing: Future[None] | None = None
         self._begun = self._kept = time.monotonic()
         self._spent = 0.0
         # What training began with, until something is kept.
-        self._first: State | None = None
+        self._first: Kept | None = None
         # What is kept alive for it, as it is known by its place among those of nobody.
         self._alive: list[Any] = []
         # What validation began with, while it goes on.
-        self._validated: State | None = None
+        self._validated: Kept | None = None
         self._copying = 0.0
         # What of the model is not finite from the start, as of a mask.
         self._meant: Arrays = {}
-        self._settings: Settings = []
         self.is_training = False
 
     @property
@@ -102,17 +86,15 @@ class CheckpointKeeper:
 
     def train_begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
         """Bring back what the checkpoint has."""
-        self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
         self._begun = self._kept = time.monotonic()
-        self._said.update((id(each), name) for each in self._remembering for name in only_filled(each))
-        self._settings = settings(model)
+        self._state.begin(model, callbacks)
         if self._before is not None:
             begin_at(model, self._task.start.epoch)
-            self._restore(self._before)
+            self._state.restore(self._before)
             begins_with = self._before.arrays
         else:
             self._alive = self._own.of_nobody(model)
-            self._first = self.state()
+            self._first = self._state.read()
             begins_with = self._first[0]
         not_finite = {name: ~_is_finite(name, each) for name, each in begins_with.items()}
         self._meant = {name: each for name, each in not_finite.items() if each.any()}
@@ -123,17 +105,17 @@ class CheckpointKeeper:
         if self._before is None or epoch != self._task.start.epoch:
             return
         if self._task.start.step:
-            self._restore(self._before)
+            self._state.restore(self._before)
         else:
             # Keras's history begins anew in each training.
-            self._restore_callbacks(self._before, keras.callbacks.History)
+            self._state.restore_callbacks(self._before, keras.callbacks.History)
 
     def step_end(self) -> None:
         """Keep the state when it is time to, or when training is to end here."""
         if not self._own.is_complete:
             self._complete()
-            if self._first is not None and not fits(self._task.model, self._own, self._first[1]["variables"]):
-                self._first = self.state()  # what is made by the first step is there only now
+            if self._first is not None and not self._state.fits(self._first):
+                self._first = self._state.read()  # what is made by the first step is there only now
         # Where a callback has ended the training, this epoch's end is near.
         if not self.position.is_exact or self._is_at_end_of_call() or self._task.model.stop_training:
             return
@@ -156,7 +138,7 @@ class CheckpointKeeper:
         self._complete()  # what the test step makes is none of it
         now = time.monotonic()
         if self._copying <= _SHARE_OF_COPIES * (now - self._begun):
-            self._validated = self.state()
+            self._validated = self._state.read()
             self._copying += time.monotonic() - now
 
     def evaluation_step_end(self) -> None:
@@ -180,13 +162,11 @@ class CheckpointKeeper:
 
     def variables(self) -> Arrays:
         """Copies of all variables."""
-        arrays: Arrays = {}
-        read_variables(self._task.model, self._own, arrays)
-        return arrays
+        return self._state.variables()
 
     def set_variables(self, arrays: Arrays) -> None:
         """Give variables the values of copies."""
-        set_variables(self._task.model, self._own, list(arrays), arrays)
+        self._state.set_variables(arrays)
 
     def set_last(self) -> tuple[int, int] | None:
         """Bring back the last state that was kept, callbacks aside.
@@ -197,12 +177,10 @@ class CheckpointKeeper:
         self.close()
         last, _ = newest(self._folder)
         kept = self._first if last is None else (last.arrays, last.state)
-        if kept is None or not fits(self._task.model, self._own, kept[1]["variables"]):
+        if kept is None or not self._state.fits(kept):
             return None
-        arrays, state = kept
-        set_variables(self._task.model, self._own, state["variables"], arrays)
-        set_random_state(state["random"], arrays)
-        return state["epoch"], state["step"]
+        self._state.set_values(kept)
+        return kept[1]["epoch"], kept[1]["step"]
 
     def train_end(self) -> None:
         """See that all is written."""
@@ -233,15 +211,15 @@ class CheckpointKeeper:
             return False
         return position.step % execution.steps_per_call == 0 or position.step == self._task.batches.steps
 
-    def _end(self, number: int, state: State | None = None) -> None:
+    def _end(self, number: int, state: Kept | None = None) -> None:
         self._keep(state)
         self.close()
         raise Interrupted(number)
 
-    def _keep(self, kept: State | None = None) -> None:
+    def _keep(self, kept: Kept | None = None) -> None:
         started = time.monotonic()
         self.close()  # one at a time
-        arrays, state = kept or self.state()
+        arrays, state = kept or self._state.read()
         self._kept = time.monotonic()
         if not all(
             (_is_finite(name, each) | self._meant.get(name, False)).all() for name, each in arrays.items()
@@ -254,80 +232,6 @@ class CheckpointKeeper:
         self._first = None
         self._kept = time.monotonic()
         self._spent += self._kept - started
-
-    def state(self) -> State:
-        """All of the state as it is now: a copy."""
-        model, position = self._task.model, self.position
-        arrays: Arrays = {}
-        logs = {name: as_array(value) for name, value in position.logs.items()}
-        state = {
-            "epoch": position.epoch,
-            "step": position.step,
-            "begun": position.begun,
-            "logs": packed(logs, "logs", arrays),
-            "stopped": bool(model.stop_training),
-            "seconds": self.seconds_before + time.monotonic() - self._begun,
-            "variables": read_variables(model, self._own, arrays),
-            "random": random_state(arrays),
-            "settings": self._changed_settings(),
-            "callbacks": self._callback_states(arrays),
-        }
-        return arrays, state
-
-    def _changed_settings(self) -> list[list[Any]]:
-        """Since training began; a graph has those in it that it was traced with, whatever they are now."""
-        if self._task.execution.mode != "eager":
-            return []
-        return changed(self._settings, settings(self._task.model))
-
-    def _callback_states(self, arrays: Arrays) -> list[dict[str, Any]]:
-        names = {id(each): name for name, each in by_name(self._task.model, self._own).items()}
-        states = []
-        for place, callback in enumerate(self._remembering):
-            holding = Holding(arrays, names, self._folder.parent)
-            states.append(callback_state(callback, f"callback.{place}", holding))
-            self._say_lost(callback, holding)
-        return states
-
-    def _say_lost(self, callback: keras.callbacks.Callback, holding: Holding) -> None:
-        """Say once what a callback has come to hold that no checkpoint keeps."""
-        lost = lost_of(callback, [*holding.lost, *holding.only_filled])
-        new = [each for each in lost if (id(callback), each) not in self._said]
-        if not new:
-            return
-        self._said.update((id(callback), each) for each in new)
-        self._note(
-            f"the callback {type(callback).__name__} has come to hold"
-            f" {', '.join(f'`{each}`' for each in new)}, which no checkpoint can keep: a run that is gone on"
-            " with has it as the callback makes it; give it get_state and set_state"
-        )
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        model, names = self._task.model, checkpoint.state["variables"]
-        if model.optimizer is not None and not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        if not fits(model, self._own, names):
-            self._own.let_go()
-        if not fits(model, self._own, names):
-            # What is made by the first step is made by one that is undone.
-            self._task.try_step()
-            self._own.let_go()
-        set_variables(model, self._own, names, checkpoint.arrays)
-        set_random_state(checkpoint.state["random"], checkpoint.arrays)
-        if self._task.execution.mode == "eager":
-            # A step that is undone may have changed some.
-            change(model, changed([{} for _ in self._settings], self._settings))
-            change(model, checkpoint.state.get("settings", []))
-        self._restore_callbacks(checkpoint, keras.callbacks.Callback)
-
-    def _restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
-        states = checkpoint.state["callbacks"]
-        variables = by_name(self._task.model, self._own)
-        with self._own.paused():
-            for callback, state in zip(self._remembering, states, strict=True):
-                if isinstance(callback, kind):
-                    giving = GivingBack(checkpoint.arrays, variables)
-                    set_callback_state(callback, state, giving, checkpoint.arrays)
 
 
 def _is_finite(name: str, array: np.ndarray[Any, Any]) -> Any:

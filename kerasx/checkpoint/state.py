@@ -1,0 +1,166 @@
+"""All of the state of a training as it is now, as checkpoints keep it, and given back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasx.checkpoint.callback_state import (
+    callback_state,
+    lost_of,
+    not_remembered,
+    only_filled,
+    set_callback_state,
+)
+from kerasx.checkpoint.folder import Checkpoint
+from kerasx.checkpoint.given_back import GivingBack
+from kerasx.checkpoint.held import Holding
+from kerasx.checkpoint.kinds import as_array
+from kerasx.checkpoint.packing import Arrays, packed
+from kerasx.checkpoint.randomness import random_state, set_random_state
+from kerasx.checkpoint.settings import Settings, change, changed, settings
+from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
+from kerasx.training.task import TrainingTask
+
+# What is kept: arrays, and the rest with where they stand in it.
+Kept = tuple[Arrays, dict[str, Any]]
+
+
+class TrainingState:
+    """Reads the state of a training, and gives back what was read.
+
+    Args:
+        task: What is trained.
+        own: Variables beside the model's.
+        remembering: Callbacks whose state is part of it, beside Keras's history.
+        folder: The run's, to which paths are kept relative.
+        seconds_before: Of training, before it was gone on with.
+        note: Says what callbacks have come to hold that cannot be kept.
+    """
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        own: OwnVariables,
+        remembering: Sequence[keras.callbacks.Callback],
+        folder: Path,
+        *,
+        seconds_before: float,
+        note: Callable[[str], None],
+    ) -> None:
+        self._task = task
+        self._own = own
+        self._remembering = list(remembering)
+        self._folder = folder
+        self._seconds_before = seconds_before
+        self._note = note
+        own.hand_over([task.model, task.train_step, task.test_step, task.loop, *remembering])
+        # What is said of when the run starts, or need not be.
+        self._said = {(id(each), name) for each in remembering for name in not_remembered(each)}
+        self._begun = time.monotonic()
+        self._settings: Settings = []
+
+    def begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Training begins, with these callbacks in all."""
+        self._begun = time.monotonic()
+        self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
+        self._said.update((id(each), name) for each in self._remembering for name in only_filled(each))
+        self._settings = settings(model)
+
+    def read(self) -> Kept:
+        """A copy of all of it."""
+        model, position = self._task.model, self._task.position
+        arrays: Arrays = {}
+        logs = {name: as_array(value) for name, value in position.logs.items()}
+        state = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "begun": position.begun,
+            "logs": packed(logs, "logs", arrays),
+            "stopped": bool(model.stop_training),
+            "seconds": self._seconds_before + time.monotonic() - self._begun,
+            "variables": read_variables(model, self._own, arrays),
+            "random": random_state(arrays),
+            "settings": self._changed_settings(),
+            "callbacks": self._callback_states(arrays),
+        }
+        return arrays, state
+
+    def fits(self, kept: Kept) -> bool:
+        """Whether there are the variables of which values were copied."""
+        return fits(self._task.model, self._own, kept[1]["variables"])
+
+    def variables(self) -> Arrays:
+        """Copies of all variables."""
+        arrays: Arrays = {}
+        read_variables(self._task.model, self._own, arrays)
+        return arrays
+
+    def set_variables(self, arrays: Arrays) -> None:
+        """Give variables the values of copies."""
+        set_variables(self._task.model, self._own, list(arrays), arrays)
+
+    def set_values(self, kept: Kept) -> None:
+        """Give back values and random streams: all but settings and what callbacks hold."""
+        arrays, state = kept
+        set_variables(self._task.model, self._own, state["variables"], arrays)
+        set_random_state(state["random"], arrays)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Give all of it back; what only a first step makes is made by one that is undone."""
+        model, kept = self._task.model, (checkpoint.arrays, checkpoint.state)
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if not self.fits(kept):
+            self._own.let_go()
+        if not self.fits(kept):
+            self._task.try_step()
+            self._own.let_go()
+        self.set_values(kept)
+        if self._task.execution.mode == "eager":
+            # A step that is undone may have changed some.
+            change(model, changed([{} for _ in self._settings], self._settings))
+            change(model, checkpoint.state.get("settings", []))
+        self.restore_callbacks(checkpoint, keras.callbacks.Callback)
+
+    def restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
+        """Give callbacks of a kind what they held."""
+        states = checkpoint.state["callbacks"]
+        variables = by_name(self._task.model, self._own)
+        with self._own.paused():
+            for callback, state in zip(self._remembering, states, strict=True):
+                if isinstance(callback, kind):
+                    giving = GivingBack(checkpoint.arrays, variables)
+                    set_callback_state(callback, state, giving, checkpoint.arrays)
+
+    def _changed_settings(self) -> list[list[Any]]:
+        """Since training began; a graph has those in it that it was traced with, whatever they are now."""
+        if self._task.execution.mode != "eager":
+            return []
+        return changed(self._settings, settings(self._task.model))
+
+    def _callback_states(self, arrays: Arrays) -> list[dict[str, Any]]:
+        names = {id(each): name for name, each in by_name(self._task.model, self._own).items()}
+        states = []
+        for place, callback in enumerate(self._remembering):
+            holding = Holding(arrays, names, self._folder)
+            states.append(callback_state(callback, f"callback.{place}", holding))
+            self._say_lost(callback, holding)
+        return states
+
+    def _say_lost(self, callback: keras.callbacks.Callback, holding: Holding) -> None:
+        """Say once what a callback has come to hold that no checkpoint keeps."""
+        lost = lost_of(callback, [*holding.lost, *holding.only_filled])
+        new = [each for each in lost if (id(callback), each) not in self._said]
+        if not new:
+            return
+        self._said.update((id(callback), each) for each in new)
+        self._note(
+            f"the callback {type(callback).__name__} has come to hold"
+            f" {', '.join(f'`{each}`' for each in new)}, which no checkpoint can keep: a run that is gone on"
+            " with has it as the callback makes it; give it get_state and set_state"
+        )
