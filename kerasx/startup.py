@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 
 from kerasx.errors import UsageError
+from kerasx.mappings import check_mappings
 
 BACKEND = "tensorflow"
 
@@ -49,8 +50,18 @@ def start_tensorflow() -> None:
         )
 
 
-@functools.cache
 def start_xla() -> None:
+    """Get ready to compile.
+
+    Raises:
+        UsageError: This process has compiled as much as it can.
+    """
+    check_mappings()
+    _first_compilation()
+
+
+@functools.cache
+def _first_compilation() -> None:
     """Have XLA compile something small; what TensorFlow prints at a first compilation is dropped.
 
     Starting the compiler is most of what this takes, and the step to be compiled would pay it otherwise.

@@ -99,6 +99,28 @@ def silent(model, data):
     return {"own": 0.0}
 
 
+def counting_ahead(model, data):
+    logs = trained(model, data)
+    model.optimizer._iterations.assign_add(2)  # what accumulates tells of updates only
+    return logs
+
+
+SUMS = []
+
+
+def accumulating(model, data):
+    x, y = data
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    if SUMS:
+        model.optimizer.apply([(a + b) / 2 for a, b in zip(SUMS.pop(), gradients)], model.trainable_variables)
+    else:
+        SUMS.append(gradients)
+    model.metrics[0].update_state(loss, sample_weight=tf.shape(x)[0])
+    return model.get_metrics_result()
+
+
 def step_of_a_clone(model, data):
     return trained(model, data, first=cloned, variables=lambda model: model.trainable_variables)
 '''
@@ -139,6 +161,27 @@ def test_steps_part_where_they_differ_in_what_is_trained(
 def test_a_clone_that_is_made_anew_in_each_step_repeats_itself(doubled: kerasx.Comparison) -> None:
     assert doubled.pairs[0].verdict == "identical"
     assert not [note for note in doubled.notes if "does not repeat itself" in note]
+
+
+@pytest.mark.parametrize(
+    ("step", "accumulates", "stage"),
+    [("accumulating", False, None), ("counting_ahead", True, "update")],
+)
+def test_counts_of_batches_are_held_against_counts_of_batches(
+    step: str, accumulates: bool, stage: str | None
+) -> None:
+    """And not against the updates that a step counts which accumulates by itself."""
+
+    def experiment(strategy: str, accumulates: bool) -> kerasx.Experiment:
+        steps = {"gradient_accumulation_steps": 2} if accumulates else {}
+        optimizer = {"name": "adam", "learning_rate": 0.01, **steps}
+        return kerasx.Experiment(**FIELDS | {"strategy": strategy, "optimizer": optimizer})
+
+    sides = (experiment("custom-step", True), experiment(f"mine.py:{step}", accumulates))
+    (pair,) = kerasx.Engine().compare(*sides).pairs
+    first = pair.first_difference
+    assert pair.agrees == (stage is None), first
+    assert (None if first is None or pair.agrees else first.stage) == stage
 
 
 @pytest.mark.soak

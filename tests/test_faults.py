@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import mmap
 import os
 import re
 import shutil
@@ -72,6 +73,25 @@ def test_what_a_callback_raises_ends_the_run_with_its_reason(
     callbacks = [each.value for each in experiment().callbacks]
     run = engine.train(experiment(**values, callbacks=[*callbacks, mended]), resume=directory)
     assert outcome(run) == whole
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
+def test_a_process_that_can_map_little_more_is_told_of(engine: kerasx.Engine) -> None:
+    """XLA would end it with SIGSEGV, at some 130 small trainings with jit."""
+    limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+    if limit > 10**6:
+        pytest.skip("more than is quickly mapped")
+    values: dict[str, Any] = {"execution": "fused", "epochs": 1, "callbacks": []}
+    protections = (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE)  # neighbours of one kind would be joined
+    held = [mmap.mmap(-1, mmap.PAGESIZE, prot=protections[number % 2]) for number in range(limit * 5 // 6)]
+    try:
+        with pytest.raises(kerasx.UsageError, match=r"of the \d+ that Linux allows \(vm.max_map_count\)"):
+            engine.train(experiment(jit=True, **values))
+        assert not [each for each in engine.list_runs() if each.summary["status"] == "running"]
+        engine.train(experiment(jit=False, **values))
+    finally:
+        for each in held:
+            each.close()
 
 
 @pytest.mark.parametrize("execution", ["fused", "graph"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -251,6 +252,101 @@ def test_a_pipeline_of_one_order_is_gone_through_again(
     assert f"in step {BAD_ROW // BATCH + 1} of epoch 1, the output of the layer `growing`" in said
     saved = np.load(folder / "non-finite.npz", allow_pickle=False)
     assert np.abs(saved["x"]).max() == 1e4
+
+
+class Filled(keras.layers.Layer):
+    """Missing values are 0."""
+
+    def call(self, x: Any) -> Any:
+        return tf.where(tf.math.is_nan(x), 0.0, x)
+
+
+def filling() -> keras.Model:
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(8, activation="exponential", name="growing")(Filled()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(1, name="last")(hidden))
+
+
+@pytest.mark.parametrize("shuffles", [False, True])
+def test_missing_values_that_are_filled_are_not_at_fault(tmp_path: Path, shuffles: bool) -> None:
+    data = rows()
+    data["x_train"][:: BATCH if not shuffles else 50, 2] = np.nan
+    slices = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
+    pipeline = (slices.shuffle(150, seed=1) if shuffles else slices).batch(BATCH)
+    execution = ("gradient-tape", "graph", False)
+    said, _ = failure(tmp_path, execution, model=filling, dataset=pipeline, learning_rate=1e3, epochs=1)
+    assert "of the batch" not in said
+    assert ("growing" in said) != shuffles
+
+
+class Masked(keras.layers.Layer):
+    """Logits that are none are infinite, of which softmax makes 0."""
+
+    def call(self, x: Any) -> Any:
+        return tf.where(tf.range(3) > 1, -np.inf, x)
+
+
+def test_a_layer_of_which_the_next_makes_something_finite_is_not_at_fault(tmp_path: Path) -> None:
+    data = rows()
+    data["y_train"][:] = 0
+    data["y_train"][BAD_ROW] = 5.0
+
+    def masked() -> keras.Model:
+        layers = [keras.Input((4,)), keras.layers.Dense(3), Masked(name="masked"), keras.layers.Softmax()]
+        return keras.Sequential(layers)
+
+    def odd(y: Any, y_pred: Any) -> Any:
+        return tf.reduce_mean(tf.square(y_pred), -1) + 1 / tf.cast(tf.reduce_max(y) < 4.0, tf.float32)
+
+    execution = ("gradient-tape", "graph", False)
+    said, _ = failure(tmp_path, execution, model=masked, dataset=data, loss=odd, learning_rate=1e-4)
+    assert (
+        f"in step {BAD_ROW // BATCH + 1} of epoch 1, the loss `odd` is not finite, of finite outputs" in said
+    )
+
+
+def test_sparse_batches_are_looked_at_and_kept(tmp_path: Path) -> None:
+    data = rows()
+    data["x_train"][BAD_ROW] = 1e4
+    slices = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(BATCH)
+    pipeline = slices.map(lambda x, y: (tf.sparse.from_dense(x), y))
+
+    def growing() -> keras.Model:
+        dense = keras.layers.Dense(8, activation="exponential", name="growing")
+        return keras.Sequential([keras.Input((4,), sparse=True), dense, keras.layers.Dense(1)])
+
+    execution = ("gradient-tape", "graph", False)
+    said, folder = failure(tmp_path, execution, model=growing, dataset=pipeline, learning_rate=1e-6)
+    assert f"in step {BAD_ROW // BATCH + 1} of epoch 1, the output of the layer `sequential" in said
+    assert "growing" in said
+    assert np.abs(np.load(folder / "non-finite.npz", allow_pickle=False)["x"]).max() == 1e4
+
+
+class Collects(keras.callbacks.Callback):
+    """Collects garbage before the first step."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        gc.collect()
+
+
+def test_garbage_that_dies_before_the_first_step_does_not_hide_where_it_fails(tmp_path: Path) -> None:
+    """What training began with is known by the variables that there were."""
+    data = rows()
+    data["x_train"][0] = 1e4
+    built = network(keras.layers.Activation("exponential", name="growing"))
+
+    def wasteful() -> keras.Model:
+        garbage: list[Any] = [tf.Variable(0.0)]
+        garbage.append(garbage)
+        return built()
+
+    gc.disable()
+    try:
+        execution = ("gradient-tape", "graph", False)
+        said, _ = failure(tmp_path, execution, model=wasteful, dataset=data, callbacks=[Collects()])
+    finally:
+        gc.enable()
+    assert "in step 1 of epoch 1, the output of the layer `growing`" in said
 
 
 class Finder(keras.callbacks.Callback):

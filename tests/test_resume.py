@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import OrderedDict, defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ from resuming import (
 
 import kerasx
 from kerasx.checkpoint import keeper
+from kerasx.checkpoint.attributes import attributes
 from kerasx.checkpoint.folder import newest
+from kerasx.checkpoint.held import Holding
 
 # All of them, at more places: tests/soak.
 EXECUTIONS = [
@@ -182,10 +185,12 @@ def test_where_validation_cannot_be_begun_again_a_signal_waits_for_its_end(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("strategy", ["gradient-tape", "custom-step"])
+@pytest.mark.parametrize("begins_again", [True, False])
 def test_what_a_test_step_makes_is_none_of_the_state(
-    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, strategy: str
+    engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch, strategy: str, begins_again: bool
 ) -> None:
-    """A run that was gone on with from its validation can be gone on with again."""
+    """A run that was gone on with from the end of an epoch can be gone on with again, whether it was ended in
+    a validation that can be begun again, or before one that cannot."""
     monkeypatch.setattr(keeper, "_SHARE_OF_COPIES", 1.0)
     made: list[Any] = []
 
@@ -200,8 +205,12 @@ def test_what_a_test_step_makes_is_none_of_the_state(
         return model.compute_metrics(x, y, y_pred)
 
     values = {"strategy": {"name": strategy, "test_step": test_step}, "execution": "eager"}
+    first = [SignalInValidation(), SignalAt(10**9)]
+    if not begins_again:
+        values["model"] = averaging
+        first = [silent(), SignalAt(STEPS)]
     with pytest.raises(kerasx.Interrupted):
-        engine.train(experiment(callbacks=[SignalInValidation(), SignalAt(10**9)], **values))
+        engine.train(experiment(callbacks=first, **values))
     (run,) = engine.list_runs()
     made.clear()  # as in a new process
     with pytest.raises(kerasx.Interrupted):
@@ -737,37 +746,105 @@ class Counts(TwoOptimizers):
         return super().train_step(data)
 
 
-class Lists(Counts):
-    """Counts in a dictionary of lists and tuples."""
+class Holdings(Counts):
+    """Counts in everything that a model may hold, under two names too, and beside what it must not lose."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.blocks = [keras.layers.Dense(2), "text"]
         self.seen: dict[str, Any] = {"steps": [], "last": ("none", 0)}
+        self.seen["model"] = self.seen
+        object.__setattr__(self.net.layers[1], "shared", self.seen["steps"])  # Keras would copy it
+        self.recent = OrderedDict({0: 0, 1: 0, 2: 0})
+        self.counts: dict[str, Any] = {}
+        self.counts["each"] = defaultdict(int)  # not as it is made, where Keras would make a dict of it
+        self.numbers = [np.float32(0)]
+        self.array, self.scalar, self._hidden = np.zeros(3), np.float32(1), 0
+        self.distinct: set[int] = set()
+        self.window: deque[int] = deque(maxlen=3)
 
     def counted(self) -> int:
         self.seen["steps"].append(len(self.seen["steps"]))
         self.seen["last"] = ("step", self.seen["last"][1] + 1)
-        assert len(self.seen["steps"]) == self.seen["last"][1]
-        return len(self.seen["steps"])
+        count = len(self.net.layers[1].shared)
+        assert self.seen["model"]["last"][1] == count
+        self.recent[count % 3] = count
+        self.recent.move_to_end(count % 3)
+        assert list(self.recent)[-1] == count % 3
+        self.counts["each"][count % 2] += 1
+        self.numbers.append(np.float32(count))
+        self.array, self.scalar, self._hidden = self.array + 1, self.scalar + np.float32(1), self._hidden + 1
+        self.distinct.add(count)
+        self.window.append(count)
+        self.blocks[1] = f"text {count}"
+        assert isinstance(self.blocks[0], keras.layers.Dense)
+        counts = (
+            sum(self.counts["each"].values()),
+            len(self.numbers) - 1,
+            self.array[2],
+            self.scalar - 1,
+            self._hidden,
+            len(self.distinct),
+            self.window[-1],
+        )
+        assert set(counts) == {count}
+        return count
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(
     "values",
     [
-        {"callbacks": [Changes()]},
-        {"model": Counts, "strategy": "compiled-fit", "callbacks": []},
-        {"model": Lists, "strategy": "compiled-fit", "callbacks": []},
+        pytest.param({"callbacks": [Changes()]}, id="layers", marks=pytest.mark.soak),
+        pytest.param({"model": Counts}, id="model", marks=pytest.mark.soak),
+        pytest.param({"model": Holdings}, id="holdings"),
     ],
-    ids=["layers", "model", "lists"],
 )
-def test_plain_attributes_that_eager_steps_read_are_kept(
-    engine: kerasx.Engine, values: dict[str, Any]
-) -> None:
-    values = {"execution": "eager", "optimizer": "sgd", **values}
-    whole = outcome(engine.train(experiment(**values)))
+def test_attributes_that_eager_steps_read_are_kept(engine: kerasx.Engine, values: dict[str, Any]) -> None:
+    values = {"execution": "eager", "optimizer": "sgd", "strategy": "compiled-fit", "callbacks": [], **values}
+    whole = engine.train(experiment(**values))
+    assert "no checkpoint can keep" not in (whole.directory / "train.log").read_text()
     directory = interrupted(engine, STEPS + 5, **values)
-    assert outcome(resumed(engine, directory, **values)) == whole
+    assert outcome(resumed(engine, directory, **values)) == outcome(whole)
+
+
+class HoldsAnIterator(Counts):
+    """And comes to hold another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = iter([1, 2, 3])
+
+    def counted(self) -> int:
+        self.more = iter([1, 2, 3])
+        return super().counted()
+
+
+def test_attributes_that_cannot_be_kept_are_said(engine: kerasx.Engine) -> None:
+    values = {
+        "model": HoldsAnIterator,
+        "strategy": "compiled-fit",
+        "callbacks": [],
+        "epochs": 2,
+        "optimizer": "sgd",
+    }
+    log = (engine.train(experiment(execution="eager", **values)).directory / "train.log").read_text()
+    assert log.count("holds `tokens`, which no checkpoint can keep") == 1
+    assert log.count("has come to hold `more`, which no checkpoint can keep") == 1
+    log = (engine.train(experiment(execution="graph", **values)).directory / "train.log").read_text()
+    assert "no checkpoint can keep" not in log  # nor would it be read
+
+
+@pytest.mark.parametrize("kind", [keras.layers.GRU, keras.layers.Bidirectional])
+def test_what_keras_sets_is_none_of_users_attributes(kind: Any) -> None:
+    layer = kind(4) if kind is keras.layers.GRU else kind(keras.layers.GRU(4))
+    inputs = keras.Input((8, 1))
+    outputs = keras.layers.Dense(1)(keras.layers.BatchNormalization()(layer(inputs)))
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+    model.fit(np.ones((4, 8, 1)), np.ones((4, 1)), verbose=0)
+    model.mine = 3
+    kept = attributes(model, Holding({}))
+    assert kept == [{"mine": 3}, *({} for _ in kept[1:])]
 
 
 @pytest.mark.soak

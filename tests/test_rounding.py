@@ -21,8 +21,11 @@ def test_rounding_is_not_taken_for_a_difference(name: str, seed: int, way: int) 
     assert false_alarms(name, seed, VARIED[way]) == []
 
 
-def moving(units: float) -> Any:
-    """A step that moves the one weight by so many units in its last place on a batch that is marked."""
+def moving(units: float, *, counted: float = 0.0) -> Any:
+    """A step that moves the one weight by so many units in its last place on a batch that is marked.
+
+    Or the outputs that its metrics are given.
+    """
 
     def step(model: keras.Model, data: Any) -> Any:
         x, y = data
@@ -30,9 +33,9 @@ def moving(units: float) -> Any:
         for metric in model.metrics:
             if metric.name == "loss":
                 metric.update_state(model.compute_loss(x, y, y_pred), sample_weight=tf.shape(x)[0])
-        logs = model.compute_metrics(x, y, y_pred)
         weight = model.trainable_variables[0]
         is_marked = tf.cast(tf.reduce_max(y) > 0.5, weight.dtype)
+        logs = model.compute_metrics(x, y, y_pred + is_marked * counted * 2.0**-23)
         model.optimizer.iterations.assign_add(1)
         weight.assign_add(is_marked * units * 2.0**-23 * tf.ones_like(weight))
         return logs
@@ -81,3 +84,8 @@ def test_a_count_that_leaps_is_not_taken_for_a_difference() -> None:
 def test_a_count_that_differs_by_more_is_one() -> None:
     (pair,) = compared(moving(1000.0)).pairs
     assert pair.verdict == "diverged"
+
+
+def test_a_count_that_leaps_where_nothing_is_rounded_is_a_difference() -> None:
+    (pair,) = compared(moving(0.0, counted=24.0)).pairs
+    assert (pair.verdict, pair.affects) == ("diverged", "report")

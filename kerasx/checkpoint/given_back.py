@@ -1,4 +1,4 @@
-"""Gives callbacks back what they held: in place where there is something of the kind, else made anew."""
+"""Gives back what callbacks and models held, in place where that is possible."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kerasx.checkpoint.kinds import (
     class_at,
     is_named_tuple,
     is_of_user,
+    kind_of,
     stored,
 )
 from kerasx.checkpoint.packing import Arrays, unpacked
@@ -34,7 +35,7 @@ class _NotThereError(Exception):
 
 
 class GivingBack:
-    """Unpacks what a callback held.
+    """Unpacks what was held.
 
     An object that is there is filled once: what is another object in the checkpoint is made anew.
 
@@ -77,7 +78,7 @@ class GivingBack:
         return self._kinds[value[KIND]](self, value, present)
 
     def _is_free(self, present: Any, kind: type) -> bool:
-        return type(present) is kind and id(present) not in self._filled
+        return kind_of(present) is kind and id(present) not in self._filled
 
     def _take(self, value: dict[str, Any], made: Any) -> Any:
         """Have it known, before what it holds is: that may be itself."""
@@ -124,8 +125,10 @@ class GivingBack:
             made = deque(maxlen=value["maxlen"]) if limit else kind()
         self._take(value, made)
         items = self._items(value["items"], present if kind is not set else None)
-        made.clear()
-        (made.update if kind is set else made.extend)(items)
+        if len(made) != len(items) or any(a is not b for a, b in zip(made, items, strict=True)):
+            # Not as Keras's containers do it: they would look for layers, of which there are the same.
+            kind.clear(made)
+            (kind.update if kind is set else kind.extend)(made, items)
         return made
 
     def _items(self, values: list[Any], present: Any) -> list[Any]:
@@ -151,8 +154,9 @@ class GivingBack:
         keys = self._items(value["keys"], None)
         there = [present.get(key) if isinstance(present, dict) else None for key in keys]
         items = self._items(value["items"], there)
-        made.clear()
-        dict.update(made, zip(keys, items, strict=True))
+        kind.clear(made)
+        for key, item in zip(keys, items, strict=True):
+            kind.__setitem__(made, key, item)
         return made
 
     def _stream(self, value: dict[str, Any], present: Any) -> Any:

@@ -33,6 +33,7 @@ from kerasx.checkpoint.kinds import (
     is_named_tuple,
     is_of_user,
     is_own_object,
+    kind_of,
     may_change,
     path_of,
     stored,
@@ -42,7 +43,7 @@ from kerasx.checkpoint.packing import Arrays, NotPlainError, packed
 
 
 class Holding:
-    """Packs what a callback holds.
+    """Packs what callbacks and models hold.
 
     What is held in several places is packed once, so that it is one again.
 
@@ -168,14 +169,16 @@ class Holding:
         return self._once(value, pack)
 
     def _sequence(self, value: Any, name: str, shown: str) -> dict[str, Any]:
-        if type(value) not in (list, deque, set):
-            raise NotPlainError(type(value).__name__)
+        kind = kind_of(value)
+        if kind not in (list, deque, set):
+            raise NotPlainError(kind.__name__)
         limit = {"maxlen": value.maxlen} if isinstance(value, deque) else {}
-        return {KIND: type(value).__name__, **limit, "items": self._items(value, name, shown)}
+        return {KIND: kind.__name__, **limit, "items": self._items(value, name, shown)}
 
     def _mapping(self, value: Any, name: str, shown: str) -> dict[str, Any]:
-        if MAPPINGS.get(type(value).__name__) is not type(value):
-            raise NotPlainError(type(value).__name__)
+        kind = kind_of(value)
+        if MAPPINGS.get(kind.__name__) is not kind:
+            raise NotPlainError(kind.__name__)
         factory = getattr(value, "default_factory", None)
         named = next((key for key, each in FACTORIES.items() if each is factory), None)
         if factory is not None and named is None:
@@ -183,7 +186,7 @@ class Holding:
         keys, values = self._items(value, f"{name}.k", shown), self._items(value.values(), name, shown)
         return {
             KIND: "mapping",
-            "class": type(value).__name__,
+            "class": kind.__name__,
             "factory": named,
             "keys": keys,
             "items": values,

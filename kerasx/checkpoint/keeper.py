@@ -127,6 +127,8 @@ class CheckpointKeeper:
     def evaluation_begin(self) -> None:
         """Hold the state if that takes little time: validation changes it, and may be asked to end."""
         position = self.position
+        if position.step:
+            self._complete()  # what the test step makes is no part of what training needs
         is_all_there_is_left = (
             position.is_exact
             and position.can_validate_again
@@ -135,7 +137,6 @@ class CheckpointKeeper:
         )
         if not is_all_there_is_left:
             return
-        self._complete()  # what the test step makes is none of it
         now = time.monotonic()
         if self._copying <= _SHARE_OF_COPIES * (now - self._begun):
             self._validated = self._state.read()

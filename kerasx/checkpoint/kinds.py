@@ -6,6 +6,7 @@ import dataclasses
 import io
 import logging
 import random
+import re
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
@@ -57,6 +58,11 @@ UNCHANGED = (
     io.IOBase,
     logging.Logger,
     tf.data.Dataset,
+    tf.TensorShape,
+    tf.DType,
+    np.dtype,
+    re.Pattern,
+    keras.DTypePolicy,
 )
 _MUTABLE = (
     list,
@@ -75,6 +81,14 @@ def is_of_user(thing: Any) -> bool:
     """Whether a class or a function is of the user's own code."""
     name = getattr(thing, "__module__", None) or ""
     return name == "__main__" or (name in sys.modules and is_own(name, sys.modules[name]))
+
+
+def kind_of(value: Any) -> type:
+    """The class of a value; of a container the one of which Keras makes its own, to find layers in it."""
+    kind = type(value)
+    if not (isinstance(value, list | dict | set) and kind.__module__.startswith("keras.")):
+        return kind
+    return next(each for each in kind.__mro__ if not each.__module__.startswith("keras."))
 
 
 def path_of(kind: type) -> str | None:

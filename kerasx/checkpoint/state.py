@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from kerasx.checkpoint.attributes import Attributes, attributes, give_attributes, held_by
 from kerasx.checkpoint.callback_state import (
     callback_state,
     lost_of,
@@ -69,12 +70,16 @@ class TrainingState:
         self._begun = time.monotonic()
         self._remembering += [each for each in callbacks if isinstance(each, keras.callbacks.History)]
         self._said.update((id(each), name) for each in self._remembering for name in only_filled(each))
-        self._settings = settings(model)
+        if self._is_eager:
+            self._settings = settings(model)
+            held = held_by(model)
+            self._said.update((id(model), name) for name in (*held.lost, *held.only_filled))
 
     def read(self) -> Kept:
         """A copy of all of it."""
         model, position = self._task.model, self._task.position
         arrays: Arrays = {}
+        names = {id(each): name for name, each in by_name(model, self._own).items()}
         logs = {name: as_array(value) for name, value in position.logs.items()}
         state = {
             "epoch": position.epoch,
@@ -85,8 +90,9 @@ class TrainingState:
             "seconds": self._seconds_before + time.monotonic() - self._begun,
             "variables": read_variables(model, self._own, arrays),
             "random": random_state(arrays),
-            "settings": self._changed_settings(),
-            "callbacks": self._callback_states(arrays),
+            "settings": changed(self._settings, settings(model)) if self._is_eager else [],
+            "attributes": self._attributes(arrays, names) if self._is_eager else [],
+            "callbacks": self._callback_states(arrays, names),
         }
         return arrays, state
 
@@ -121,10 +127,13 @@ class TrainingState:
             self._task.try_step()
             self._own.let_go()
         self.set_values(kept)
-        if self._task.execution.mode == "eager":
+        if self._is_eager:
             # A step that is undone may have changed some.
             change(model, changed([{} for _ in self._settings], self._settings))
             change(model, checkpoint.state.get("settings", []))
+            with self._own.paused():
+                giving = GivingBack(checkpoint.arrays, by_name(model, self._own))
+                give_attributes(model, checkpoint.state.get("attributes", []), giving)
         self.restore_callbacks(checkpoint, keras.callbacks.Callback)
 
     def restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
@@ -137,30 +146,43 @@ class TrainingState:
                     giving = GivingBack(checkpoint.arrays, variables)
                     set_callback_state(callback, state, giving, checkpoint.arrays)
 
-    def _changed_settings(self) -> list[list[Any]]:
-        """Since training began; a graph has those in it that it was traced with, whatever they are now."""
-        if self._task.execution.mode != "eager":
-            return []
-        return changed(self._settings, settings(self._task.model))
+    @property
+    def _is_eager(self) -> bool:
+        """A graph has attributes in it as they were when it was traced, whatever they are now."""
+        return self._task.execution.mode == "eager"
 
-    def _callback_states(self, arrays: Arrays) -> list[dict[str, Any]]:
-        names = {id(each): name for name, each in by_name(self._task.model, self._own).items()}
+    def _attributes(self, arrays: Arrays, names: Mapping[int, str]) -> Attributes:
+        model = self._task.model
+        holding = Holding(arrays, names, self._folder)
+        kept = attributes(model, holding)
+        self._say_lost(
+            model,
+            f"the model `{model.name}`",
+            [*holding.lost, *holding.only_filled],
+            "its code makes it; a variable would be kept",
+        )
+        return kept
+
+    def _callback_states(self, arrays: Arrays, names: Mapping[int, str]) -> list[dict[str, Any]]:
         states = []
         for place, callback in enumerate(self._remembering):
             holding = Holding(arrays, names, self._folder)
             states.append(callback_state(callback, f"callback.{place}", holding))
-            self._say_lost(callback, holding)
+            self._say_lost(
+                callback,
+                f"the callback {type(callback).__name__}",
+                lost_of(callback, [*holding.lost, *holding.only_filled]),
+                "the callback makes it; give it get_state and set_state",
+            )
         return states
 
-    def _say_lost(self, callback: keras.callbacks.Callback, holding: Holding) -> None:
-        """Say once what a callback has come to hold that no checkpoint keeps."""
-        lost = lost_of(callback, [*holding.lost, *holding.only_filled])
-        new = [each for each in lost if (id(callback), each) not in self._said]
+    def _say_lost(self, holder: Any, called: str, lost: list[str], advice: str) -> None:
+        """Say once what something has come to hold that no checkpoint keeps."""
+        new = [each for each in dict.fromkeys(lost) if (id(holder), each) not in self._said]
         if not new:
             return
-        self._said.update((id(callback), each) for each in new)
+        self._said.update((id(holder), each) for each in new)
         self._note(
-            f"the callback {type(callback).__name__} has come to hold"
-            f" {', '.join(f'`{each}`' for each in new)}, which no checkpoint can keep: a run that is gone on"
-            " with has it as the callback makes it; give it get_state and set_state"
+            f"{called} has come to hold {', '.join(f'`{each}`' for each in new)}, which no checkpoint can"
+            f" keep: a run that is gone on with has it as {advice}"
         )

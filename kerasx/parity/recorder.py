@@ -21,6 +21,7 @@ from kerasx.parity.stages import (
     write_updates,
 )
 from kerasx.parity.state import (
+    COUNT_OF_BATCHES,
     ITERATION,
     FullState,
     accumulates,
@@ -238,11 +239,11 @@ class StepRecorder:
                 trace.add(stage, f"change of {name}", change(old, new), "decides", unit(new))
         # Those of one that takes turns with others are not what the one before it had.
         role: Role = "tells" if self.brings_optimizer and len(self._optimizers) > 1 else "decides"
-        counts_batches = accumulates(name for name, _ in slots)
+        # Two that accumulate count alike; one that does counts batches where the other one counts updates.
+        count = COUNT_OF_BATCHES if accumulates(name for name, _ in slots) else f"slot {ITERATION}"
         for name, value in slots:
             if not is_rate(name):
-                is_count = name == ITERATION and counts_batches
-                trace.add("update", f"slot {name}", value, "tells" if is_count else role)
+                trace.add("update", count if name == ITERATION else f"slot {name}", value, role)
 
     def write_change(self, trace: StepTrace, before: FullState, after: FullState, when: str) -> None:
         """Write down what was changed between steps.

@@ -14,6 +14,8 @@ from kerasx.parity.records import Array
 
 # What an optimizer calls the count of its steps.
 ITERATION = "iteration"
+# As what the count of an optimizer that accumulates is recorded.
+COUNT_OF_BATCHES = f"slot {ITERATION}, of batches"
 
 
 @dataclass(frozen=True)

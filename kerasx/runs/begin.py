@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasx.assembly.assemble import Assembly
 from kerasx.assembly.model import policy_of
+from kerasx.checkpoint.attributes import held_by
 from kerasx.checkpoint.callback_state import go_on_writing, not_remembered
 from kerasx.checkpoint.packing import unpacked
 from kerasx.data.arrays import Arrays
@@ -111,13 +112,19 @@ def not_kept(assembly: Assembly, callbacks: Sequence[keras.callbacks.Callback]) 
         for each in callbacks
         if (lost := not_remembered(each))
     ]
+    task = assembly.task
+    if task.execution.mode == "eager" and (lost := held_by(task.model).lost):
+        notes.append(
+            f"the model `{task.model.name}` holds {', '.join(f'`{name}`' for name in lost)}, which no"
+            " checkpoint can keep: a run that is gone on with makes it anew; a variable would be kept"
+        )
     if not isinstance(assembly.dataset.train, Arrays):
         notes.append(
             "a run that is gone on with makes the pipeline anew and goes through its batches: what it draws"
             " at random is kept in no checkpoint"
         )
-    if (draws := assembly.task.draws) is None:
-        if _has_user_code(assembly.task):
+    if (draws := task.draws) is None:
+        if _has_user_code(task):
             notes.append(
                 "what the step draws from tf.random, if it does, is kept in no checkpoint: a run that is gone"
                 " on with draws others; use keras.random"

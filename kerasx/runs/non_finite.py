@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kerasx.data.arrays import Arrays as Rows
 from kerasx.data.batches import Batches
 from kerasx.errors import NonFiniteError
 from kerasx.files import replace_file
-from kerasx.runs.in_a_step import in_batch, in_step
+from kerasx.runs.in_a_step import PARTS, in_batch, in_step
 from kerasx.training.finite import ADVICE, FiniteWatch, Rates
 from kerasx.training.steps import test_step, train_step
 from kerasx.training.task import TrainingTask
@@ -63,7 +63,7 @@ def explained(
             )
             there = ""
             with contextlib.suppress(Exception):  # as of a disk that is full
-                there = _in_recent(task, watch, folder)
+                there = _in_recent(task, keeper, watch, folder)
             return NonFiniteError(f"{str(error).removesuffix(ADVICE)}{there} {why}{ADVICE}")
         else:
             note(f"{error} Its steps are taken again, to see which")
@@ -129,7 +129,7 @@ def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str 
         return None
     task.model.reset_metrics()
     for number, batch in enumerate(task.validation.epoch(0)):
-        what = in_batch(batch) or in_step(task.test_step or test_step, task, batch)
+        what = in_step(task.test_step or test_step, task, batch)
         if what is not None:
             _write_rows(folder / ROWS, task.validation, 0, number, batch)
             where = f"in batch {number + 1} of the validation after epoch {watch.position.epoch}"
@@ -137,10 +137,11 @@ def _in_validation(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str 
     return None
 
 
-def _in_recent(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str:
+def _in_recent(task: TrainingTask, keeper: CheckpointKeeper, watch: FiniteWatch, folder: Path) -> str:
     """What is to be said of the last batches, which are not handed out again; nothing where they are gone.
 
-    Their rows are written down; one that alone is not finite is told of.
+    Their rows are written down. One that is not finite, of which the step makes what is not finite with the
+    last weights that were kept, is told of.
     """
     epoch, step = watch.position.epoch, watch.position.step
     # What one step made of the weights may show in the loss of the next.
@@ -156,13 +157,25 @@ def _in_recent(task: TrainingTask, watch: FiniteWatch, folder: Path) -> str:
         for name, array in _arrays_of(batch).items()
     }
     replace_file(path, lambda temporary: np.savez(temporary, **arrays))
-    said = [(number, what) for number, batch in recent.items() if (what := in_batch(batch)) is not None]
     there = ""
-    if len(said) == 1:
-        ((number, what),) = said
-        there = f" In step {number + 1} of epoch {epoch + bool(step)}, {what}."
+    with contextlib.suppress(Exception):  # whatever a step raises that is taken again
+        for number in _at_fault(task, keeper, recent):
+            there = f" In step {number + 1} of epoch {epoch + bool(step)}, {in_batch(recent[number])}."
+            break
     steps = f"steps {min(recent) + 1} to {max(recent) + 1}" if len(recent) > 1 else f"step {min(recent) + 1}"
     return f"{there} The rows of {steps} are in {path}."
+
+
+def _at_fault(task: TrainingTask, keeper: CheckpointKeeper, batches: Mapping[int, Any]) -> Iterator[int]:
+    """Numbers of batches that are not finite, and of which a step makes the same of finite weights."""
+    if not any(in_batch(batch) for batch in batches.values()) or keeper.set_last() is None:
+        return
+    before = keeper.variables()
+    for number, batch in batches.items():
+        keeper.set_variables(before)
+        what = in_batch(batch)
+        if what is not None and what == in_step(task.train_step or train_step, task, batch):
+            yield number
 
 
 def _step_at_fault(
@@ -208,7 +221,7 @@ def _step_at_fault(
 def _arrays_of(batch: Any) -> dict[str, Any]:
     """The arrays of a batch, by name and place."""
     arrays: dict[str, Any] = {}
-    for name, part in zip(("x", "y", "sample_weight"), batch, strict=False):
+    for name, part in zip(PARTS, batch, strict=False):
         leaves = keras.tree.flatten(part)
         for place, leaf in enumerate(leaves):
             arrays[name if len(leaves) == 1 else f"{name}_{place}"] = as_array(leaf)
@@ -225,7 +238,7 @@ def _write_rows(path: Path, batches: Batches, epoch: int, step: int, batch: Any)
 
 def _what_is_non_finite(task: TrainingTask, watch: FiniteWatch, batch: Any) -> str:
     """In words, the first of: the batch, an output of a layer, the loss, a gradient, a weight."""
-    what = in_batch(batch) or in_step(task.train_step or train_step, task, batch)
+    what = in_step(task.train_step or train_step, task, batch) or in_batch(batch)
     if what is not None:
         return what
     weights = watch.first_non_finite()

@@ -153,9 +153,11 @@ class _Weights:
         def are_finite() -> Any:
             return tf.reduce_all(tf.stack([True, *map(self._is_finite, variables)]))
 
-        # Of replicas, what can be read is read outside of functions.
-        in_graph = tf.function(are_finite, autograph=False)
-        self._are_finite = are_finite if is_distributed(self._model) else in_graph
+        if is_distributed(self._model):  # of replicas, what can be read is read outside of functions
+            self._are_finite = are_finite
+        else:
+            # Traced here: TensorFlow would warn of functions that are called first in each of many trainings.
+            self._are_finite = tf.function(are_finite, autograph=False).get_concrete_function()
         self._are_finite()
 
     def first_non_finite(self) -> str | None:

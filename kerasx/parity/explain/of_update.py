@@ -29,6 +29,7 @@ from kerasx.parity.reference.of_update import (
     OptimizerSettings,
     SeveralApplies,
 )
+from kerasx.parity.state import COUNT_OF_BATCHES, ITERATION
 
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 # What an optimizer is called, and what follows from something else.
@@ -175,7 +176,9 @@ def _rates(search: Search, here: Outcome) -> list[Deviation]:
             return found
         rate = base if base is not None else None
         if rate is None and settings_of is not None:
-            rate = _scheduled(settings_of[1], number(step, "slot iteration"))
+            counts = (f"slot {ITERATION}", COUNT_OF_BATCHES)
+            count = next((value for name in counts if (value := number(step, name)) is not None), None)
+            rate = _scheduled(settings_of[1], count)
         if rate is None:
             return found
         estimated.append(as_written(ratio * rate, CLOSE))
