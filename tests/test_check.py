@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import kerasx
 import kerasx.testing
@@ -22,6 +23,7 @@ import checked  # noqa: E402
 import keras  # noqa: E402
 from checking import MINE, check  # noqa: E402
 
+from kerasx.cli.app import build_app  # noqa: E402
 from kerasx.parity.check.idioms import idioms_in  # noqa: E402
 
 
@@ -149,7 +151,8 @@ def test_the_command_prints_one_document_and_exits_with_1_where_it_differs() -> 
     assert (found["passed"], found["scenarios"][0]["name"]) == (False, "plain")
     assert found["scenarios"][0]["causes"] == ["loss-report-shim"]
     assert "deprecated" not in done.stderr
-    shown = " ".join(_command("check", MINE + "Keras2", "--scenario", "plain", "-q").stdout.split())
+    arguments = ("check", MINE + "Keras2", "--scenario", "plain", "-q")
+    shown = " ".join(CliRunner().invoke(build_app(), arguments, env={"COLUMNS": "160"}).stdout.split())
     assert "differs from fit in 1 of 1 scenarios" in shown
     assert "is of Keras 2. Today:" in shown
 

@@ -95,7 +95,7 @@ def test_a_planted_deviation_is_named_and_nothing_else(name: str) -> None:
     assert "equals `fit`" in found.reference
 
 
-@pytest.mark.parametrize("name", ["report/pair_digits_by_hand"])
+@pytest.mark.parametrize("name", ["update/pair_huber_and_unweighted"])
 def test_a_program_is_explained_and_its_twin_is_not_accused(name: str) -> None:
     program = load(FOLDER / f"{name}.py")
     found = explained(program.keras, program.odd)
