@@ -96,10 +96,10 @@ def prepare(
             continue
         task.execute(execution)
         set_execution(model, execution)
-        if not refused and not execution.fused:
-            return [], 0.0
         if execution.jit:
             start_xla()
+        if not refused and not execution.fused:
+            return [], 0.0
         try:
             chosen.strategy.prepare(task, trains=trains)
         except CannotExecute as error:

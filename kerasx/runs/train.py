@@ -35,7 +35,6 @@ from kerasx.runs.resume import Resumption
 from kerasx.runs.saving import save_model
 from kerasx.runs.unwritten import unwritten
 from kerasx.signals import Stop
-from kerasx.startup import start_xla
 from kerasx.training.finite import FiniteWatch, Rates
 from kerasx.training.task import TrainingTask
 
@@ -188,8 +187,6 @@ def _train(
     for text in (*assembly.notes, *not_kept(assembly, users)):
         note(text)
 
-    if task.execution.jit:
-        start_xla()  # what is not prepared compiles in its first call
     started = time.perf_counter()
     try:
         with stop.listening():
