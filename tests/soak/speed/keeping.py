@@ -1,7 +1,6 @@
 """What share of a training goes to checkpoints and to looking for non-finite values.
 
-`python tests/soak/speed/keeping.py`: MNIST, three epochs (eagerly one), each strategy in each execution, at the
-defaults.
+`python tests/soak/speed/keeping.py`: MNIST, three epochs (eagerly one), each strategy in each execution.
 """
 
 from __future__ import annotations
