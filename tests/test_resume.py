@@ -746,6 +746,14 @@ class Counts(TwoOptimizers):
         return super().train_step(data)
 
 
+class Counter(tf.Module):
+    """Beside what TensorFlow gives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+
 class Holdings(Counts):
     """Counts in everything that a model may hold, under two names too, and beside what it must not lose."""
 
@@ -760,6 +768,7 @@ class Holdings(Counts):
         self.counts["each"] = defaultdict(int)  # not as it is made, where Keras would make a dict of it
         self.numbers = [np.float32(0)]
         self.array, self.scalar, self._hidden = np.zeros(3), np.float32(1), 0
+        self.spec, self.counter = keras.InputSpec(ndim=2), Counter()
         self.distinct: set[int] = set()
         self.window: deque[int] = deque(maxlen=3)
 
@@ -774,6 +783,7 @@ class Holdings(Counts):
         self.counts["each"][count % 2] += 1
         self.numbers.append(np.float32(count))
         self.array, self.scalar, self._hidden = self.array + 1, self.scalar + np.float32(1), self._hidden + 1
+        self.counter.count += 1
         self.distinct.add(count)
         self.window.append(count)
         self.blocks[1] = f"text {count}"
@@ -785,6 +795,7 @@ class Holdings(Counts):
             self.scalar - 1,
             self._hidden,
             len(self.distinct),
+            self.counter.count,
             self.window[-1],
         )
         assert set(counts) == {count}

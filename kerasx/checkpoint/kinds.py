@@ -63,7 +63,9 @@ UNCHANGED = (
     np.dtype,
     re.Pattern,
     keras.DTypePolicy,
+    keras.InputSpec,
 )
+_OF_MODULES = frozenset(vars(tf.Module("module")))
 _MUTABLE = (
     list,
     dict,
@@ -114,10 +116,13 @@ def is_named_tuple(kind: type) -> bool:
 def attributes_of(value: Any) -> dict[str, Any]:
     """What an object holds, in slots too where it is of a dataclass."""
     names = [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
-    return {
+    held = {
         **{name: getattr(value, name) for name in names if hasattr(value, name)},
         **getattr(value, "__dict__", {}),
     }
+    if isinstance(value, tf.Module):  # has attributes of TensorFlow's beside the user's
+        return {k: v for k, v in held.items() if k not in _OF_MODULES and not k.startswith("_self_")}
+    return held
 
 
 def cells_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
