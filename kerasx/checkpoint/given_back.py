@@ -22,6 +22,7 @@ from kerasx.checkpoint.kinds import (
     class_at,
     is_named_tuple,
     is_of_user,
+    is_own_object,
     kind_of,
     stored,
 )
@@ -52,9 +53,7 @@ class GivingBack:
 
     def attributes(self, holder: Any, kept: Mapping[str, Any]) -> None:
         """Set the attributes of an object; what cannot be made is left as it is."""
-        for name, value, present in [
-            (name, value, getattr(holder, name, None)) for name, value in kept.items()
-        ]:
+        for name, value, present in [(name, value, _held(holder, name)) for name, value in kept.items()]:
             for given in self._given(value, present):
                 if given is not present or given is None:
                     object.__setattr__(holder, name, given)
@@ -159,6 +158,14 @@ class GivingBack:
             kind.__setitem__(made, key, item)
         return made
 
+    def _array(self, value: dict[str, Any], present: Any) -> Any:
+        array = unpacked(value["value"], self._arrays)
+        is_same = self._is_free(present, np.ndarray) and present.flags.writeable
+        if is_same and (present.shape, present.dtype) == (array.shape, array.dtype):
+            present[...] = array
+            return self._take(value, present)
+        return self._take(value, array)
+
     def _stream(self, value: dict[str, Any], present: Any) -> Any:
         state = unpacked(value["state"], self._arrays)
         if value["class"] == "Generator":
@@ -203,9 +210,9 @@ class GivingBack:
     def _object(self, value: dict[str, Any], present: Any) -> Any:
         kind = class_at(value.get("class"))
         is_there = present is not None and id(present) not in self._filled
-        if is_there and kind in (None, type(present)) and hasattr(present, "__dict__"):
+        if is_there and kind in (None, type(present)) and is_own_object(present):
             made = present
-        elif kind is None or not is_of_user(kind):
+        elif kind is None or not is_of_user(kind) or not value.get("whole", True):
             raise _NotThereError
         else:
             made = object.__new__(kind)
@@ -226,9 +233,18 @@ class GivingBack:
         "deque": _sequence,
         "set": _sequence,
         "mapping": _mapping,
+        "array": _array,
         "stream": _stream,
         "comparison": lambda self, value, _: self._take(value, COMPARISONS[value["name"]]),
         "function": _function,
         "method": _method,
         "object": _object,
     }
+
+
+def _held(holder: Any, name: str) -> Any:
+    """An attribute that is there; one that is still empty may not be asked by its own `__getattr__`."""
+    try:
+        return object.__getattribute__(holder, name)
+    except AttributeError:
+        return None

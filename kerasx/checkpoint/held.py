@@ -72,13 +72,14 @@ class Holding:
         """Those of what is held by name that can be kept."""
         kept = {}
         for key, value in held.items():
-            before, arrays = dict(self._seen), list(self.arrays)
+            seen, arrays = len(self._seen), len(self.arrays)
             try:
                 kept[key] = self.pack(value, f"{name}.{key}", f"{shown}{key}")
             except (NotPlainError, RecursionError):
-                self._seen = before
-                for each in list(self.arrays)[len(arrays) :]:
-                    del self.arrays[each]
+                while len(self._seen) > seen:
+                    self._seen.popitem()
+                while len(self.arrays) > arrays:
+                    self.arrays.popitem()
                 self.lost.append(f"{shown}{key}")
         return kept
 
@@ -120,8 +121,14 @@ class Holding:
         Raises:
             NotPlainError: It cannot be kept.
         """
+        if value is None or type(value) in (bool, int, float, str):
+            return value
         if isinstance(value, keras.Variable | tf.Variable):
             return self._variable(value, name)
+        if isinstance(value, keras.Layer) and (known := (self._names or {}).get(id(value))) is not None:
+            return {KIND: "variable", "name": known}
+        if type(value) is np.ndarray:
+            return self._once(value, lambda: {KIND: "array", "value": packed(value, name, self.arrays)})
         if tf.is_tensor(value):
             return {KIND: "tensor", "value": packed(_numbers(value), name, self.arrays)}
         if type(value) in _SIMPLE:
@@ -243,10 +250,13 @@ class Holding:
 
     def _object(self, value: Any, name: str, shown: str) -> dict[str, Any]:
         path = path_of(type(value))
-        if path is None:
-            self.only_filled.append(shown)
+        lost = len(self.lost)
         kept = self.attributes(attributes_of(value), name, f"{shown}.")
-        return {KIND: "object", "class": path, "items": kept}
+        # Without what was lost it would be none that its class makes.
+        is_whole = path is not None and len(self.lost) == lost and not isinstance(value, tf.Module)
+        if not is_whole:
+            self.only_filled.append(shown)
+        return {KIND: "object", "class": path, "whole": is_whole, "items": kept}
 
     # In the order in which they are asked for.
     _kinds: tuple[tuple[Any, Any], ...] = (
@@ -270,7 +280,11 @@ _SIMPLE: dict[type, Callable[[Any], dict[str, Any]]] = {
 def _numbers(value: Any) -> Any:
     try:
         return np.array(value.numpy())
-    except (AttributeError, NotImplementedError) as error:  # of a graph, or a tensor without an array
+    except (
+        AttributeError,
+        NotImplementedError,
+        tf.errors.OpError,
+    ) as error:  # of a graph, or no array
         raise NotPlainError(type(value).__name__) from error
 
 

@@ -64,6 +64,7 @@ UNCHANGED = (
     re.Pattern,
     keras.DTypePolicy,
     keras.InputSpec,
+    keras.KerasTensor,
 )
 _OF_MODULES = frozenset(vars(tf.Module("module")))
 _MUTABLE = (
@@ -114,8 +115,13 @@ def is_named_tuple(kind: type) -> bool:
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
-    """What an object holds, in slots too where it is of a dataclass."""
+    """What an object holds, in slots too."""
     names = [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        names += [
+            each for each in ((slots,) if isinstance(slots, str) else slots) if not each.startswith("__")
+        ]
     held = {
         **{name: getattr(value, name) for name in names if hasattr(value, name)},
         **getattr(value, "__dict__", {}),
@@ -154,7 +160,7 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
 
 def is_own_object(value: Any) -> bool:
     """Whether a value is an object of a class of the user's, and no number, container or iterator."""
-    built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException)
+    built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException, np.ndarray)
     return is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(value, "__next__")
 
 

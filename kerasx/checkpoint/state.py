@@ -12,6 +12,7 @@ import keras
 from kerasx.checkpoint.attributes import Attributes, attributes, give_attributes, held_by
 from kerasx.checkpoint.callback_state import (
     callback_state,
+    listed,
     lost_of,
     not_remembered,
     only_filled,
@@ -25,6 +26,7 @@ from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
 from kerasx.checkpoint.settings import Settings, change, changed, settings
 from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
+from kerasx.training.layers import all_layers
 from kerasx.training.task import TrainingTask
 
 # What is kept: arrays, and the rest with where they stand in it.
@@ -79,7 +81,7 @@ class TrainingState:
         """A copy of all of it."""
         model, position = self._task.model, self._task.position
         arrays: Arrays = {}
-        names = {id(each): name for name, each in by_name(model, self._own).items()}
+        names = {id(each): name for name, each in self._by_name().items()}
         logs = {name: as_array(value) for name, value in position.logs.items()}
         state = {
             "epoch": position.epoch,
@@ -111,10 +113,16 @@ class TrainingState:
         set_variables(self._task.model, self._own, list(arrays), arrays)
 
     def set_values(self, kept: Kept) -> None:
-        """Give back values and random streams: all but settings and what callbacks hold."""
-        arrays, state = kept
-        set_variables(self._task.model, self._own, state["variables"], arrays)
+        """Give back values, random streams and attributes of the model: all but what callbacks hold."""
+        model, (arrays, state) = self._task.model, kept
+        set_variables(model, self._own, state["variables"], arrays)
         set_random_state(state["random"], arrays)
+        if self._is_eager:
+            # Steps that are undone may have changed some.
+            change(model, changed([{} for _ in self._settings], self._settings))
+            change(model, state.get("settings", []))
+            with self._own.paused():
+                give_attributes(model, state.get("attributes", []), GivingBack(arrays, self._by_name()))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Give all of it back; what only a first step makes is made by one that is undone."""
@@ -127,24 +135,22 @@ class TrainingState:
             self._task.try_step()
             self._own.let_go()
         self.set_values(kept)
-        if self._is_eager:
-            # A step that is undone may have changed some.
-            change(model, changed([{} for _ in self._settings], self._settings))
-            change(model, checkpoint.state.get("settings", []))
-            with self._own.paused():
-                giving = GivingBack(checkpoint.arrays, by_name(model, self._own))
-                give_attributes(model, checkpoint.state.get("attributes", []), giving)
         self.restore_callbacks(checkpoint, keras.callbacks.Callback)
 
     def restore_callbacks(self, checkpoint: Checkpoint, kind: type) -> None:
         """Give callbacks of a kind what they held."""
         states = checkpoint.state["callbacks"]
-        variables = by_name(self._task.model, self._own)
+        variables = self._by_name()
         with self._own.paused():
             for callback, state in zip(self._remembering, states, strict=True):
                 if isinstance(callback, kind):
                     giving = GivingBack(checkpoint.arrays, variables)
                     set_callback_state(callback, state, giving, checkpoint.arrays)
+
+    def _by_name(self) -> dict[str, Any]:
+        """All variables and layers, as what holds one of them names it."""
+        layers = {f"layer.{place}": each for place, each in enumerate(all_layers(self._task.model))}
+        return {**by_name(self._task.model, self._own), **layers}
 
     @property
     def _is_eager(self) -> bool:
@@ -183,6 +189,6 @@ class TrainingState:
             return
         self._said.update((id(holder), each) for each in new)
         self._note(
-            f"{called} has come to hold {', '.join(f'`{each}`' for each in new)}, which no checkpoint can"
+            f"{called} has come to hold {listed(new)}, which no checkpoint can"
             f" keep: a run that is gone on with has it as {advice}"
         )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerasx.assembly.assemble import Assembly
 from kerasx.assembly.model import policy_of
 from kerasx.checkpoint.attributes import held_by
-from kerasx.checkpoint.callback_state import go_on_writing, not_remembered
+from kerasx.checkpoint.callback_state import go_on_writing, listed, not_remembered
 from kerasx.checkpoint.packing import unpacked
 from kerasx.data.arrays import Arrays
 from kerasx.errors import UsageError
@@ -107,7 +107,7 @@ def begin_again(resumed: Resumption, assembly: Assembly, recorder: EpochRecorder
 def not_kept(assembly: Assembly, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """What of a training and its callbacks no checkpoint keeps, to be said when it starts."""
     notes = [
-        f"the callback {type(each).__name__} holds {', '.join(f'`{name}`' for name in lost)}, which no"
+        f"the callback {type(each).__name__} holds {listed(lost)}, which no"
         " checkpoint can keep: a run that is gone on with makes it anew; give it get_state and set_state"
         for each in callbacks
         if (lost := not_remembered(each))
@@ -115,7 +115,7 @@ def not_kept(assembly: Assembly, callbacks: Sequence[keras.callbacks.Callback]) 
     task = assembly.task
     if task.execution.mode == "eager" and (lost := held_by(task.model).lost):
         notes.append(
-            f"the model `{task.model.name}` holds {', '.join(f'`{name}`' for name in lost)}, which no"
+            f"the model `{task.model.name}` holds {listed(lost)}, which no"
             " checkpoint can keep: a run that is gone on with makes it anew; a variable would be kept"
         )
     if not isinstance(assembly.dataset.train, Arrays):

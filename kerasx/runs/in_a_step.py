@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,10 @@ from kerasx.training.task import TrainingTask
 PARTS = ("x", "y", "sample_weight")
 
 
-def in_batch(batch: Any, parts: Sequence[str] = PARTS) -> str | None:
-    """Which part of a batch holds values that are not finite, in words; None where none of these does."""
+def in_batch(batch: Any) -> str | None:
+    """Which part of a batch holds values that are not finite, in words; None where none does."""
     for name, part in zip(PARTS, batch, strict=False):
-        if name in parts and not _are_finite(part):
+        if not _are_finite(part):
             return f"`{name}` of the batch holds values that are not finite"
     return None
 
@@ -30,19 +30,24 @@ def in_step(step: Step, task: TrainingTask, batch: Any) -> str | None:
     """What becomes non-finite in a step on a batch: of the batch, an output of a layer, the loss, a gradient.
 
     What is made finite again is passed over, as missing values that a layer fills, or logits that are masked.
+    A batch is at fault where the step stays finite with 0 in the place of what is not.
     """
+    before = [(each, each.numpy()) for each in task.model.variables]
+    said = _seen_in(step, task, batch).said
+    if said is None or (of_batch := in_batch(batch)) is None:
+        return said
+    for variable, value in before:
+        variable.assign(value)
+    otherwise = _seen_in(step, task, keras.tree.map_structure(_filled, batch)).said
+    return of_batch if otherwise is None else otherwise
+
+
+def _seen_in(step: Step, task: TrainingTask, batch: Any) -> _Seen:
     seen = _Seen(scales=isinstance(task.model.optimizer, keras.optimizers.LossScaleOptimizer))
     with _layers_watched(seen), observed(seen), contextlib.suppress(Exception):
         # Whatever the step raises once its numbers are none.
         step(task.model, batch)
-    if seen.layer is not None:
-        layer = f"the output of the layer `{seen.layer}` was the first that was not finite"
-        return layer if seen.is_of_finite else in_batch(batch) or layer
-    if seen.of_loss is not None:
-        return in_batch(batch, PARTS[1:]) or seen.of_loss
-    if seen.of_gradient is not None and seen.passed:
-        return f"{seen.of_gradient}, after the output of the layer `{seen.passed[0]}`, which was not finite"
-    return seen.of_gradient
+    return seen
 
 
 @dataclass
@@ -52,7 +57,6 @@ class _Seen:
     Attributes:
         scales: Whether the optimizer scales the loss.
         layer: Whose output is not, as far as no later layer has made finite of it.
-        is_of_finite: Whether that layer's inputs are.
         passed: Layers whose outputs were not, and of which later ones have made something finite.
         of_loss: What is to be said of the loss.
         of_gradient: What is to be said of a gradient.
@@ -60,17 +64,27 @@ class _Seen:
 
     scales: bool
     layer: str | None = None
-    is_of_finite: bool = True
     passed: list[str] = field(default_factory=list)
     of_loss: str | None = None
     of_gradient: str | None = None
 
-    def called(self, name: str, is_of_finite: bool, is_finite: bool, is_outermost: bool) -> None:
-        """A layer's outputs."""
+    @property
+    def said(self) -> str | None:
+        """What was first, in words; None where all is finite."""
+        if self.layer is not None:
+            return f"the output of the layer `{self.layer}` was the first that was not finite"
+        if self.of_loss is None and self.of_gradient is not None and self.passed:
+            return (
+                f"{self.of_gradient}, after the output of the layer `{self.passed[0]}`, which was not finite"
+            )
+        return self.of_loss or self.of_gradient
+
+    def called(self, name: str, outputs: Any, inputs: Any, is_within: bool) -> None:
+        """A layer was called, within which `layer` was or before."""
         if self.layer is None:
-            if not is_finite:
-                self.layer, self.is_of_finite = name, is_of_finite
-        elif is_finite and (is_outermost or not is_of_finite):
+            if not _are_finite(outputs):
+                self.layer = name
+        elif (is_within or not _are_finite(inputs)) and _are_finite(outputs):
             self.passed.append(self.layer)
             self.layer = None
 
@@ -121,19 +135,13 @@ class _Seen:
 def _layers_watched(seen: _Seen) -> Iterator[None]:
     """Note the first layer whose outputs are not finite, the innermost one."""
     original = keras.Layer.__call__
-    depth = 0
 
     @functools.wraps(original)
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal depth
-        depth += 1
-        try:
-            outputs = original(layer, *args, **kwargs)
-        finally:
-            depth -= 1
+        before = seen.layer
+        outputs = original(layer, *args, **kwargs)
         if tf.executing_eagerly() and not isinstance(layer, keras.losses.Loss | keras.metrics.Metric):
-            is_of_finite = _are_finite((args, kwargs))
-            seen.called(layer.path or layer.name, is_of_finite, _are_finite(outputs), not depth)
+            seen.called(layer.path or layer.name, outputs, (args, kwargs), before is None)
         return outputs
 
     keras.Layer.__call__ = call
@@ -152,3 +160,9 @@ def _is_finite(value: Any) -> bool:
     if not (tf.is_tensor(values) and values.dtype.is_floating):
         return True
     return bool(tf.reduce_all(tf.math.is_finite(values)))
+
+
+def _filled(value: Any) -> Any:
+    if not tf.is_tensor(value) or isinstance(value, tf.SparseTensor) or not value.dtype.is_floating:
+        return value
+    return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))

@@ -244,4 +244,6 @@ def _what_is_non_finite(task: TrainingTask, watch: FiniteWatch, batch: Any) -> s
     weights = watch.first_non_finite()
     if weights is not None:
         return f"{weights} after the update, of finite gradients"
+    if task.execution.eager:
+        return "which stays finite when it is taken again"
     return "where eager execution, operation by operation, stays finite: XLA or the graph rounds otherwise"
