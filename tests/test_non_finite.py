@@ -279,6 +279,29 @@ def test_missing_values_that_are_filled_are_not_at_fault(tmp_path: Path, shuffle
     assert ("growing" in said) != shuffles
 
 
+@pytest.mark.parametrize("bad", [None, "y"])
+def test_missing_labels_are_at_fault_where_the_loss_does_not_pass_over_them(
+    tmp_path: Path, bad: str | None
+) -> None:
+    data = rows()
+    data["y_train"][::BATCH] = np.nan
+
+    def passing_over(y: Any, y_pred: Any) -> Any:
+        return tf.reduce_mean(tf.square(tf.where(tf.math.is_nan(y), 0.0, y) - y_pred), -1)
+
+    pipeline = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"])).batch(BATCH)
+    said, _ = failure(
+        tmp_path,
+        ("gradient-tape", "graph", False),
+        model=network(keras.layers.Activation("tanh")),
+        dataset=pipeline,
+        loss="mse" if bad else passing_over,
+        learning_rate=0.01 if bad else 1e30,
+        epochs=1,
+    )
+    assert ("`y` of the batch holds values that are not finite" in said) == (bad == "y")
+
+
 class Masked(keras.layers.Layer):
     """Logits that are none are infinite, of which softmax makes 0."""
 

@@ -754,6 +754,15 @@ class Counter(tf.Module):
         self.count = 0
 
 
+class Slotted:
+    """Has no dictionary."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Holdings(Counts):
     """Counts in everything that a model may hold, under two names too, and beside what it must not lose."""
 
@@ -769,6 +778,11 @@ class Holdings(Counts):
         self.numbers = [np.float32(0)]
         self.array, self.scalar, self._hidden = np.zeros(3), np.float32(1), 0
         self.spec, self.counter = keras.InputSpec(ndim=2), Counter()
+        self.slotted = self.same = Slotted()
+        self.filled = np.zeros(3)
+        self.view = self.filled[1:]
+        self.small, self.big = keras.layers.Dense(2), keras.layers.Dense(3)
+        self.active = self.small
         self.distinct: set[int] = set()
         self.window: deque[int] = deque(maxlen=3)
 
@@ -783,6 +797,14 @@ class Holdings(Counts):
         self.counts["each"][count % 2] += 1
         self.numbers.append(np.float32(count))
         self.array, self.scalar, self._hidden = self.array + 1, self.scalar + np.float32(1), self._hidden + 1
+        assert self.active is (self.small if count % 2 else self.big)
+        self.active = self.big if count % 2 else self.small
+        if count == 1:
+            self.window_of_all: list[int] = []
+            object.__setattr__(self, "all", self.window_of_all)
+        self.all.append(count)
+        self.slotted.count += 1
+        self.filled += 1
         self.counter.count += 1
         self.distinct.add(count)
         self.window.append(count)
@@ -796,6 +818,9 @@ class Holdings(Counts):
             self._hidden,
             len(self.distinct),
             self.counter.count,
+            len(self.window_of_all),
+            self.same.count,
+            self.view[0],
             self.window[-1],
         )
         assert set(counts) == {count}

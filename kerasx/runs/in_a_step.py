@@ -34,12 +34,20 @@ def in_step(step: Step, task: TrainingTask, batch: Any) -> str | None:
     """
     before = [(each, each.numpy()) for each in task.model.variables]
     said = _seen_in(step, task, batch).said
-    if said is None or (of_batch := in_batch(batch)) is None:
+    if said is None or in_batch(batch) is None:
         return said
-    for variable, value in before:
-        variable.assign(value)
-    otherwise = _seen_in(step, task, keras.tree.map_structure(_filled, batch)).said
-    return of_batch if otherwise is None else otherwise
+    filled = tuple(keras.tree.map_structure(_filled, part) for part in batch)
+    alone = [(*batch[:place], filled[place], *batch[place + 1 :]) for place in range(len(batch))]
+    otherwise: str | None = said
+    for place, other in enumerate((*alone, filled)):
+        if other is not filled and _are_finite(batch[place]):
+            continue
+        for variable, value in before:
+            variable.assign(value)
+        otherwise = _seen_in(step, task, other).said
+        if otherwise is None:
+            return in_batch(batch if other is filled else (*filled[:place], batch[place]))
+    return otherwise
 
 
 def _seen_in(step: Step, task: TrainingTask, batch: Any) -> _Seen:
@@ -163,6 +171,8 @@ def _is_finite(value: Any) -> bool:
 
 
 def _filled(value: Any) -> Any:
-    if not tf.is_tensor(value) or isinstance(value, tf.SparseTensor) or not value.dtype.is_floating:
+    if isinstance(value, tf.SparseTensor):
+        return tf.SparseTensor(value.indices, _filled(value.values), value.dense_shape)
+    if not tf.is_tensor(value) or not value.dtype.is_floating:
         return value
     return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
