@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import textwrap
@@ -14,6 +15,13 @@ from hypothesis import settings
 # The first call of a TensorFlow function takes as long as a hundred others: no deadline an example.
 settings.register_profile("kerasx", deadline=None)
 settings.load_profile("kerasx")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_collected() -> None:
+    """Where there is little of it: all that two processes leave behind takes half a minute each time."""
+    gc.collect()
+    gc.freeze()  # what there is by now is there to stay
 
 
 @pytest.fixture

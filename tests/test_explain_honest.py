@@ -92,6 +92,7 @@ def explained(step: str, **values: Any) -> kerasx.Explanation:
     return kerasx.Engine().explain(f"mine.py:{step}", experiment=kerasx.Experiment(**{**FIELDS, **values}))
 
 
+@pytest.mark.soak
 def test_several_steps_a_call_are_taken_one_by_one() -> None:
     """As a model was compiled with them: two updates are no other step than one and one."""
     found = explained("right", model="mine.py:build_in_pairs", loss=None, optimizer=None, metrics=None)
