@@ -1,7 +1,8 @@
-"""Values of logs as Python has them."""
+"""Values and names as Python has them, and as people read them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -34,3 +35,9 @@ def named_values(logs: dict[str, Any]) -> list[str]:
     """Logs as `name value`, validation after training."""
     names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"), name))
     return [f"{name} {shown_value(logs[name])}" for name in names]
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in a line."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"`{each}`" for each in names[:most]) + more

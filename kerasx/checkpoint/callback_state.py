@@ -61,12 +61,6 @@ def lost_of(callback: keras.callbacks.Callback, names: Iterable[str]) -> list[st
     return [each for each in dict.fromkeys(names) if "." in each or not is_kerass]
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names in a line."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"`{each}`" for each in names[:most]) + more
-
-
 def set_callback_state(
     callback: keras.callbacks.Callback, state: dict[str, Any], giving: GivingBack, arrays: Arrays
 ) -> None:

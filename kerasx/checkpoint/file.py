@@ -40,7 +40,8 @@ def write_checkpoint(path: Path, arrays: Arrays, state: Mapping[str, Any]) -> No
     """
     others = {name: (_dtype(array), list(array.shape)) for name, array in arrays.items() if _other(array)}
     plain = {name: _as_bytes(array) if name in others else array for name, array in arrays.items()}
-    text = json.dumps({"format": FORMAT, "dtypes": others, **state})  # what is again comes after what it is
+    # In the order in which it was packed: what is held once more refers to what was packed before.
+    text = json.dumps({"format": FORMAT, "dtypes": others, **state})
     metadata = {_STATE: text, _DIGEST: _digest(text, plain)}
     try:
         replace_file(path, lambda temporary: save_file(plain, temporary, metadata))

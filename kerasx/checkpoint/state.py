@@ -12,7 +12,6 @@ import keras
 from kerasx.checkpoint.attributes import Attributes, attributes, give_attributes, held_by
 from kerasx.checkpoint.callback_state import (
     callback_state,
-    listed,
     lost_of,
     not_remembered,
     only_filled,
@@ -26,6 +25,7 @@ from kerasx.checkpoint.packing import Arrays, packed
 from kerasx.checkpoint.randomness import random_state, set_random_state
 from kerasx.checkpoint.settings import Settings, change, changed, settings
 from kerasx.checkpoint.variables import OwnVariables, by_name, fits, read_variables, set_variables
+from kerasx.plain import listed
 from kerasx.training.layers import all_layers
 from kerasx.training.task import TrainingTask
 

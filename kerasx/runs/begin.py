@@ -12,11 +12,12 @@ import tensorflow as tf
 from kerasx.assembly.assemble import Assembly
 from kerasx.assembly.model import policy_of
 from kerasx.checkpoint.attributes import held_by
-from kerasx.checkpoint.callback_state import go_on_writing, listed, not_remembered
+from kerasx.checkpoint.callback_state import go_on_writing, not_remembered
 from kerasx.checkpoint.packing import unpacked
 from kerasx.data.arrays import Arrays
 from kerasx.errors import UsageError
 from kerasx.files import write_json, write_text
+from kerasx.plain import listed
 from kerasx.runs.directory import ENVIRONMENT, EXPERIMENT, RunDirectory
 from kerasx.runs.environment import environment_record, versions
 from kerasx.runs.objects import described

@@ -32,22 +32,24 @@ def in_step(step: Step, task: TrainingTask, batch: Any) -> str | None:
     What is made finite again is passed over, as missing values that a layer fills, or logits that are masked.
     A batch is at fault where the step stays finite with 0 in the place of what is not.
     """
+    if in_batch(batch) is None:
+        return _seen_in(step, task, batch).said
     before = [(each, each.numpy()) for each in task.model.variables]
-    said = _seen_in(step, task, batch).said
-    if said is None or in_batch(batch) is None:
-        return said
-    filled = tuple(keras.tree.map_structure(_filled, part) for part in batch)
-    alone = [(*batch[:place], filled[place], *batch[place + 1 :]) for place in range(len(batch))]
-    otherwise: str | None = said
-    for place, other in enumerate((*alone, filled)):
-        if other is not filled and _are_finite(batch[place]):
-            continue
+
+    def said_of(other: Any) -> str | None:
         for variable, value in before:
             variable.assign(value)
-        otherwise = _seen_in(step, task, other).said
-        if otherwise is None:
-            return in_batch(batch if other is filled else (*filled[:place], batch[place]))
-    return otherwise
+        return _seen_in(step, task, other).said
+
+    if said_of(batch) is None:
+        return None
+    filled = tuple(keras.tree.map_structure(_filled, part) for part in batch)
+    for place, part in enumerate(batch):
+        alone = (*batch[:place], filled[place], *batch[place + 1 :])
+        if not _are_finite(part) and said_of(alone) is None:
+            return in_batch((*filled[:place], part))
+    without = said_of(filled)
+    return in_batch(batch) if without is None else without
 
 
 def _seen_in(step: Step, task: TrainingTask, batch: Any) -> _Seen:
@@ -88,7 +90,10 @@ class _Seen:
         return self.of_loss or self.of_gradient
 
     def called(self, name: str, outputs: Any, inputs: Any, is_within: bool) -> None:
-        """A layer was called, within which `layer` was or before."""
+        """A layer was called; `is_within` says that nothing was seen before it was.
+
+        What it makes finite, of its inputs or of what is within it, is passed over.
+        """
         if self.layer is None:
             if not _are_finite(outputs):
                 self.layer = name
