@@ -12,10 +12,11 @@ from kerasx.parity.judge import RETURNED, Difference, Envelope, differences, ste
 from kerasx.parity.noise import measure
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
-from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.of_criterion import LabelsOfLoss
 from kerasx.parity.reference.of_data import OtherLabels, OtherRows
 from kerasx.parity.reference.of_metrics import Measured
+from kerasx.parity.reference.rehearsal import rehearsed
 
 Deviations = tuple[Deviation, ...]
 
@@ -111,12 +112,14 @@ class Search:
         self._until = time.process_time() + seconds
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
+        self._rehearsed: list[Outcome] = []
+        self._rehearses: dict[int, bool] = {}
         self._noises: dict[Deviations, Envelope] = {}
 
     @property
     def runs(self) -> list[Outcome]:
         """All that was tried."""
-        return list(self._known.values())
+        return [*self._known.values(), *self._rehearsed]
 
     def outcome(
         self, deviations: Deviations, ignored: frozenset[str] = frozenset(), *, whole: bool = False
@@ -182,6 +185,43 @@ class Search:
             }
         return self._noises[narrow]
 
+    def _refuted(self, here: Outcome, deviations: Deviations) -> Outcome | None:
+        """What the report alone shows not to lead further; None where it takes a run to see."""
+        added = [each for each in deviations if each not in here.deviations]
+        first = here.first
+        if first is None or first.stage != "report" or len(added) + len(here.deviations) != len(deviations):
+            return None
+        kind = "evaluation" if first.kind == "evaluation" else "training"
+        at = At(self.bench.model, kind, first.epoch)
+        if not all(each.is_rehearsed(at) for each in added) or not self._can_rehearse(here):
+            return None
+        try:
+            found = self._rehearse(here, deviations)
+        except Exception:  # whatever Keras raises on what does not fit, which a run will show
+            return None
+        if not found:
+            return None
+        self.tried += 1
+        refuted = Outcome(deviations, found[0], tuple(found), here.progress, here.trace, ignored=here.ignored)
+        self._rehearsed.append(refuted)
+        return refuted
+
+    def _can_rehearse(self, here: Outcome) -> bool:
+        """Whether the report that a run came to is come to without it."""
+        if id(here) not in self._rehearses:
+            try:
+                found = self._rehearse(here, here.deviations)
+            except Exception:  # whatever Keras, or a user's metric, raises
+                found = []
+            told = [(each.quantity, each.a) for each in here.here if not each.quantity.endswith(" names")]
+            self._rehearses[id(here)] = [(each.quantity, each.a) for each in found] == told
+        return self._rehearses[id(here)]
+
+    def _rehearse(self, here: Outcome, deviations: Deviations) -> list[Difference]:
+        place = here.progress[0]
+        step = rehearsed(self.bench.model, deviations, here.memory, here.step, place)
+        return self._beyond(place, step, deviations, here.ignored)
+
     def _beyond(
         self, place: int, step: StepTrace, deviations: Deviations, ignored: frozenset[str]
     ) -> list[Difference]:
@@ -242,7 +282,7 @@ class Search:
                 if time.process_time() > self._until:
                     self.is_out_of_time = True
                     break
-                tried.append(self.outcome(each, here.ignored))
+                tried.append(self._refuted(here, each) or self.outcome(each, here.ignored))
             further = [
                 each for each in tried if each.progress > here.progress and len(each.deviations) <= most
             ]

@@ -75,6 +75,11 @@ class Deviation(BaseModel):
         """Whether the run is, or was last, in a step that it changes."""
         return self.scope in (memory.get(KIND, "training"), "both")
 
+    def is_rehearsed(self, at: At) -> bool:
+        """Whether in the epoch where a run is it only makes something else of losses and outputs that are
+        there."""
+        return False
+
     def disturbed(self, seed: int) -> Self:
         """The same with what it computes in a narrower dtype disturbed, by which its noise is measured."""
         return self

@@ -20,6 +20,10 @@ class OfReport(Deviation):
     stage: ClassVar[str] = "report"
     scope: Literal["training", "evaluation", "both"] = "training"
 
+    def is_rehearsed(self, at: At) -> bool:
+        """What is reported is made of losses and outputs."""
+        return True
+
 
 class Measured(OfReport):
     """A metric is another one, or is given labels or outputs in another form.
@@ -155,6 +159,10 @@ class NotReset(OfReport):
     metrics: tuple[str, ...] = ()
     apart: bool = False
 
+    def is_rehearsed(self, at: At) -> bool:
+        """Only where nothing was measured before."""
+        return at.kind == "training" and at.epoch == 0
+
     def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
         """Remember what training leaves in them."""
         if self.apart and at.kind == "training":
@@ -191,6 +199,10 @@ class ResetWithin(OfReport):
     step: int
     every: bool = False
     evaluates: bool = False
+
+    def is_rehearsed(self, at: At) -> bool:
+        """Not where the model is needed for it, as it then was."""
+        return not self.evaluates
 
     def begins(self, at: At) -> None:
         """Count from the beginning."""

@@ -208,6 +208,10 @@ class LossMoving(OfReport):
     of_all: bool = False
     every_step: bool = False
 
+    def is_rehearsed(self, at: At) -> bool:
+        """It takes the model as it then was."""
+        return False
+
     def track(self, track: Track, at: At) -> Track:
         """Not the loss of the batch, where each step reports another."""
         return (lambda loss: None) if self.every_step else track
@@ -235,6 +239,10 @@ class MetricsMoving(OfReport):
     cause: ClassVar[str] = "metric-after-update"
     kind: Literal["metrics-moving"] = "metrics-moving"
     of_all: bool = False
+
+    def is_rehearsed(self, at: At) -> bool:
+        """It takes the model as it then was."""
+        return False
 
     def epoch_logs(self, logs: dict[str, Any], at: At) -> dict[str, Any]:
         """Evaluate when the epoch ends."""

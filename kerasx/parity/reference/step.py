@@ -21,6 +21,8 @@ from kerasx.training.steps import total_loss, track_loss
 
 # Where a run keeps what the losses of its steps were made of and the outputs of the last forward pass.
 TERMS, OUTPUTS = "terms", "outputs"
+# And of each step what is reported of it is made of: where it was, its loss and what metrics were given.
+REPORTED = "reported"
 # What the model was compiled with, which it does not tell easily.
 WEIGHTS = "loss weights"
 
@@ -42,8 +44,7 @@ def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
     with tf.GradientTape() as tape:
         y_pred = at.memory[OUTPUTS] = at.forward(_flag(deviations, True, at))
         loss = _loss(deviations, y_pred, at)
-        track = _tracked(deviations, at)
-        track(loss)
+        tracked(deviations, at)(loss)
         scales = all(each.scales(at) for each in deviations)
         differentiated = optimizer.scale_loss(loss) if scales else loss
     variables = list(model.trainable_variables)
@@ -60,7 +61,7 @@ def train_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
         apply(optimizer, gradients, variables)
     for each in deviations:
         each.after(at)
-    return _reported(deviations, y_pred, at)
+    return _reported(deviations, loss, y_pred, at)
 
 
 def test_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
@@ -69,10 +70,11 @@ def test_step(deviations: Sequence[Deviation], at: At) -> dict[str, Any]:
     for each in deviations:
         each.before(at)
     y_pred = at.memory[OUTPUTS] = at.forward(_flag(deviations, False, at))
-    _tracked(deviations, at)(_loss(deviations, y_pred, at))
+    loss = _loss(deviations, y_pred, at)
+    tracked(deviations, at)(loss)
     for each in deviations:
         each.after(at)
-    return _reported(deviations, y_pred, at)
+    return _reported(deviations, loss, y_pred, at)
 
 
 def _flag(deviations: Sequence[Deviation], training: bool, at: At) -> bool | None:
@@ -130,17 +132,24 @@ def _track(at: At, loss: Any) -> None:
     track_loss(at.model, loss, at.batch[0])
 
 
-def _tracked(deviations: Sequence[Deviation], at: At) -> Any:
+def tracked(deviations: Sequence[Deviation], at: At) -> Track:
+    """What adds the loss of a step to what is reported."""
     track: Track = functools.partial(_track, at)
     for each in deviations:
         track = each.track(track, at)
     return track
 
 
-def _reported(deviations: Sequence[Deviation], y_pred: Any, at: At) -> dict[str, Any]:
-    x, y, sample_weight = at.batch
+def _reported(deviations: Sequence[Deviation], loss: Any, y_pred: Any, at: At) -> dict[str, Any]:
     for each in deviations:
         y_pred = each.outputs(y_pred, at)
+    at.memory[REPORTED, at.index] = (at, loss, at.memory[OUTPUTS], y_pred)
+    return measured(deviations, y_pred, at)
+
+
+def measured(deviations: Sequence[Deviation], y_pred: Any, at: At) -> dict[str, Any]:
+    """The logs of a step, whose metrics are given these outputs."""
+    x, y, sample_weight = at.batch
     logs = dict(at.model.compute_metrics(x, y, y_pred, sample_weight=sample_weight))
     for each in deviations:
         logs = each.logs(logs, at)
