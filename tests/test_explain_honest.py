@@ -28,6 +28,10 @@ def data():
     return {"x_train": x, "y_train": x[:, :4].argmax(1)}
 
 
+def weighed_data():
+    return {**data(), "sample_weight_train": np.linspace(0.1, 2.0, 56, dtype="float32")}
+
+
 def build():
     return keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(4)])
 
@@ -61,6 +65,19 @@ def without_logits(model, data):
 def times_four(model, data):
     """For four workers; that there are four classes is a coincidence."""
     return trained(model, data, lambda model, x, y, y_pred: 4.0 * model.compute_loss(x, y, y_pred))
+
+
+def weighed_metrics(model, data):
+    """Hands the sample weights to every metric, as Keras does to weighted ones alone."""
+    x, y, sample_weight = data
+    with tf.GradientTape() as tape:
+        y_pred = model(x, training=True)
+        loss = model.compute_loss(x, y, y_pred, sample_weight)
+    model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+    model.metrics[0].update_state(loss, sample_weight=tf.shape(x)[0])
+    for metric in model.metrics[1].metrics:
+        metric.update_state(y, y_pred, sample_weight)
+    return model.get_metrics_result()
 
 
 def nothing(model, data):
@@ -109,6 +126,14 @@ def test_a_factor_is_no_sum_over_classes() -> None:
     assert found.causes == ()
     assert "stage loss" in found.unknown
     assert "4.000 times larger" in found.unknown
+
+
+def test_metrics_that_are_given_sample_weights_are_said_to_be() -> None:
+    metrics = ["sparse_categorical_accuracy"]
+    found = explained("weighed_metrics", dataset="mine.py:weighed_data", metrics=metrics)
+    (finding,) = found.findings
+    assert (finding.cause, finding.stage, finding.affects) == ("sample-weight", "report", "report")
+    assert "Give metrics no sample weights" in finding.fix
 
 
 def test_a_step_that_does_nothing_is_told_as_that() -> None:

@@ -11,7 +11,7 @@ from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.finding import Evidence, Finding
 from kerasx.parity.explain.search import Deviations, Outcome, Search
 from kerasx.parity.explain.target import named, number
-from kerasx.parity.explain.words import consequences, factor_of, sentence
+from kerasx.parity.explain.words import change_for, consequences, factor_of, sentence
 from kerasx.parity.judge import Difference, differences
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.reference.of_report import LastLogs, LossDiscarded
@@ -43,13 +43,12 @@ def findings_of(search: Search, outcome: Outcome, side: str, affects: str) -> tu
         findings.append(
             Finding(
                 cause,
-                CAUSES[cause].stage,
+                own[0].stage,
                 side,
                 sentence(side, own, _criterion(search.bench.model)) + _last_batch(search, own),
                 _affects(search, whole, rest, affects),
                 factor_of(own),
-                CAUSES[cause].fix,
-                CAUSES[cause].code,
+                *change_for(cause, own),
                 consequences(cause, _affects(search, whole, rest, affects), search.bench.model.optimizer),
                 tuple({"kind": getattr(each, "kind", cause), **each.model_dump(mode="json")} for each in own),
                 whole.matches,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.sentences import doing
 from kerasx.parity.reference import of_loss
 from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.of_metrics import Measured
 
 # Causes by which the gradient is larger or smaller by a number.
 _SCALING = ("loss-reduction", "loss-scale", "loss-batch-divisor", "replica-scale")
@@ -41,6 +43,24 @@ def factor_of(deviations: Sequence[Deviation]) -> float | None:
             return float(value)
     rates: Sequence[float] = getattr(first, "rates", [])
     return float(rates[0]) if len(rates) == 1 else None
+
+
+def change_for(cause: str, deviations: Sequence[Deviation]) -> tuple[str, str]:
+    """What to change, and a line of code of it.
+
+    Args:
+        cause: What is named.
+        deviations: Those of the cause.
+    """
+    first = deviations[0]
+    if isinstance(first, Measured) and first.weighted is not None:
+        what = (
+            "Give metrics no sample weights, as Keras gives them to `weighted_metrics` alone."
+            if first.weighted
+            else "Hand the weights on to what Keras weighs."
+        )
+        return what, "return model.compute_metrics(x, y, y_pred, sample_weight)"
+    return CAUSES[cause].fix, CAUSES[cause].code
 
 
 def consequences(cause: str, affects: str, optimizer: Any) -> str:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.step import TERMS
 
 Change = Literal[
     "as-given", "argmax", "argmax-column", "one-hot", "softmax", "sigmoid", "round", "flat", "column"
@@ -33,7 +34,8 @@ class Measured(OfReport):
         becomes: The class in `keras.metrics` that measures in its place; empty for its own.
         labels: What becomes of the labels before.
         predictions: What becomes of the outputs before.
-        weighted: Whether sample weights are used.
+        weighted: Whether sample weights are used: where not, those of a weighted metric are left out; where
+            so, one that Keras gives none is given the batch's.
     """
 
     kind: Literal["measured"] = "measured"
@@ -67,9 +69,19 @@ class Measured(OfReport):
         at.memory.setdefault("undo", []).append(put)
         at.memory.setdefault("metrics", {})[self.metric] = made
 
-    def given(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Labels and outputs as it is given them."""
-        return changed(y, self.labels, y_pred), changed(y_pred, self.predictions, y_pred)
+    def before(self, at: At) -> None:
+        """Remember where the run is, whose weights the metric may be given."""
+        at.memory[self] = at
+
+    def given(self, y: Any, y_pred: Any, weights: Any, memory: dict[Any, Any]) -> tuple[Any, Any, Any]:
+        """Labels, outputs and sample weights as it is given them."""
+        if self.weighted is False:
+            weights = None
+        elif self.weighted and weights is None:
+            at = memory[self]
+            terms = [term for term in memory[TERMS, at.index][0] or () if self.metric.startswith(term.name)]
+            weights = terms[0].sample_weight if terms else None
+        return changed(y, self.labels, y_pred), changed(y_pred, self.predictions, y_pred), weights
 
 
 def metric_of(model: keras.Model, name: str) -> Any:
@@ -103,8 +115,7 @@ def stand_in(metric: Any, made: Any, measured: Measured, memory: dict[Any, Any])
     def update_state(y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if not measured.is_on(memory):
             return own["update_state"](y, y_pred, sample_weight)
-        y, y_pred = measured.given(y, y_pred)
-        return made.update_state(y, y_pred, None if measured.weighted is False else sample_weight)
+        return made.update_state(*measured.given(y, y_pred, sample_weight, memory))
 
     def result() -> Any:
         return made.result() if measured.is_on(memory) else own["result"]()
