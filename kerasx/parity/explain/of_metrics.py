@@ -92,14 +92,14 @@ def _is_open(search: Search, name: str) -> bool:
 
 def _forms(here: Outcome, seen: str | None) -> list[tuple[Change, Change]]:
     """Forms of labels and outputs of the shapes that a metric was seen to be given."""
-    kept = [value for key, value in here.memory.items() if isinstance(key, tuple) and key[0] == TERMS]
+    kept = here.memory.get((TERMS, here.progress[0]))
     shapes = re.findall(r"\[[\d, ]*\]", seen or "")
     every = list(itertools.product(_CHANGES, _CHANGES))
-    if not kept or kept[-1][0] is None or len(shapes) < 2:
+    if kept is None or kept[0] is None or len(shapes) < 2:
         return every
     found: list[tuple[Change, Change]] = []
     blind: list[tuple[Change, Change]] = []
-    for term in kept[-1][0]:
+    for term in kept[0]:
         for labels, outputs in every:
             try:
                 given = changed(term.y_true, labels, term.y_pred), changed(term.y_pred, outputs, term.y_pred)
