@@ -763,6 +763,16 @@ class Slotted:
         self.count = 0
 
 
+class Named:
+    """Has its own answer to names that it does not have, which is not Python's."""
+
+    def __init__(self) -> None:
+        self.values = {"count": 0}
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["values"][name]
+
+
 class Holdings(Counts):
     """Counts in everything that a model may hold, under two names too, and beside what it must not lose."""
 
@@ -779,6 +789,7 @@ class Holdings(Counts):
         self.array, self.scalar, self._hidden = np.zeros(3), np.float32(1), 0
         self.spec, self.counter = keras.InputSpec(ndim=2), Counter()
         self.slotted = self.same = Slotted()
+        self.named = Named()
         self.filled = np.zeros(3)
         self.view = self.filled[1:]
         self.small, self.big = keras.layers.Dense(2), keras.layers.Dense(3)
@@ -804,6 +815,7 @@ class Holdings(Counts):
             object.__setattr__(self, "all", self.window_of_all)
         self.all.append(count)
         self.slotted.count += 1
+        self.named.values["count"] += 1
         self.filled += 1
         self.counter.count += 1
         self.distinct.add(count)
@@ -820,6 +832,7 @@ class Holdings(Counts):
             self.counter.count,
             len(self.window_of_all),
             self.same.count,
+            self.named.count,
             self.view[0],
             self.window[-1],
         )

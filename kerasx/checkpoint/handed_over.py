@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasx.checkpoint.kinds import GIVEN, OF_VARIABLES, cells_of, is_of_user, is_own_object
+from kerasx.checkpoint.kinds import GIVEN, OF_VARIABLES, attributes_of, cells_of, is_of_user, is_own_object
 from kerasx.own_modules import is_own
 
 _HOLDERS = (*OF_VARIABLES, keras.Variable, tf.Variable)
@@ -51,12 +51,12 @@ def _within(value: Any) -> Iterator[Any]:
         yield from value.values()
     elif isinstance(value, list | tuple):
         yield from value
-    elif isinstance(getattr(value, "python_function", None), FunctionType):  # of tf.function
+    elif isinstance(value, tf.types.experimental.PolymorphicFunction):  # of tf.function
         yield value.python_function
     elif isinstance(value, _LOOKED_INTO) or is_own_object(value):
         # A callback that has been used before still has the model of that training.
         given = GIVEN if isinstance(value, keras.callbacks.Callback) else ()
-        yield from (each for name, each in getattr(value, "__dict__", {}).items() if name not in given)
+        yield from (each for name, each in attributes_of(value).items() if name not in given)
         for kind in type(value).__mro__:
             if is_of_user(kind):
                 yield from vars(kind).values()

@@ -26,6 +26,7 @@ from kerasx.checkpoint.kinds import (
     OF_FILES,
     OF_VARIABLES,
     STREAMS,
+    TENSORS,
     UNCHANGED,
     WITH_FILES,
     attributes_of,
@@ -129,7 +130,7 @@ class Holding:
             return {KIND: "variable", "name": known}
         if type(value) is np.ndarray:
             return self._once(value, lambda: {KIND: "array", "value": packed(value, name, self.arrays)})
-        if tf.is_tensor(value):
+        if isinstance(value, TENSORS):
             return {KIND: "tensor", "value": packed(_numbers(value), name, self.arrays)}
         if type(value) in _SIMPLE:
             return {KIND: type(value).__name__, **_SIMPLE[type(value)](value)}
@@ -234,7 +235,7 @@ class Holding:
         held = {
             key: cell.cell_contents
             for key, cell in (cells_of(value) if is_of_user(value) else ())
-            if not (isinstance(cell.cell_contents, np.ndarray) or tf.is_tensor(cell.cell_contents))
+            if not isinstance(cell.cell_contents, (np.ndarray, *TENSORS))
         }
         return {KIND: "function", "items": self.attributes(held, name, f"{shown}.")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import logging
@@ -79,6 +80,9 @@ _MUTABLE = (
     keras.Variable,
 )
 
+# What `tf.is_tensor` finds by the attributes of whatever it is asked of, which a `__getattr__` may not have.
+TENSORS = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor, tf.IndexedSlices)
+
 
 def is_of_user(thing: Any) -> bool:
     """Whether a class or a function is of the user's own code."""
@@ -122,10 +126,13 @@ def attributes_of(value: Any) -> dict[str, Any]:
         names += [
             each for each in ((slots,) if isinstance(slots, str) else slots) if not each.startswith("__")
         ]
-    held = {
-        **{name: getattr(value, name) for name in names if hasattr(value, name)},
-        **getattr(value, "__dict__", {}),
-    }
+    held: dict[str, Any] = {}
+    for name in names:
+        with contextlib.suppress(AttributeError):  # of a slot that is empty yet
+            held[name] = object.__getattribute__(value, name)
+    with contextlib.suppress(AttributeError):  # of an object that has slots alone
+        # Not asked of a `__getattr__` of the user's, which may raise what it likes.
+        held.update(object.__getattribute__(value, "__dict__"))
     if isinstance(value, tf.Module):  # has attributes of TensorFlow's beside the user's
         return {k: v for k, v in held.items() if k not in _OF_MODULES and not k.startswith("_self_")}
     return held
@@ -161,9 +168,11 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
 def is_own_object(value: Any) -> bool:
     """Whether a value is an object of a class of the user's, and no number, container or iterator."""
     built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException, np.ndarray)
-    return is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(value, "__next__")
+    return (
+        is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(type(value), "__next__")
+    )
 
 
 def may_change(value: Any) -> bool:
     """Whether what a class holds is more than what it is made of."""
-    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(value, "__get__"))
+    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(type(value), "__get__"))
