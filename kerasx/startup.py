@@ -10,8 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from kerasx.compiled import check_mappings
 from kerasx.errors import UsageError
-from kerasx.mappings import check_mappings
 
 BACKEND = "tensorflow"
 

@@ -42,6 +42,27 @@ def build_in_pairs():
     return model
 
 
+class TellsItsRate(keras.Model):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return {**super().compute_metrics(x, y, y_pred, sample_weight), "rate": self.optimizer.learning_rate}
+
+
+def build_that_tells():
+    x = keras.Input((6,))
+    model = TellsItsRate(x, keras.layers.Dense(4)(keras.layers.Dense(8, "relu")(x)))
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.02, 0.01])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(rate), loss, metrics=["sparse_categorical_accuracy"])
+    return model
+
+
+def resets_within(model, data):
+    if int(model.optimizer.iterations) % 5 == 1:
+        model.reset_metrics()
+    summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    return trained(model, data, lambda model, x, y, y_pred: summed(y, y_pred))
+
+
 def trained(model, data, loss_of):
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     with tf.GradientTape() as tape:
@@ -128,12 +149,22 @@ def test_a_factor_is_no_sum_over_classes() -> None:
     assert "4.000 times larger" in found.unknown
 
 
+@pytest.mark.soak
+def test_what_a_model_tells_of_its_own_state_hides_no_cause() -> None:
+    """While causes are tried, its state is that of whichever was tried last."""
+    settings = {"model": "mine.py:build_that_tells", "loss": None, "optimizer": None, "metrics": None}
+    found = explained("resets_within", **settings, batch_size=12)
+    assert found.causes == ("loss-reduction", "metric-not-reset")
+    assert found.findings[1].sentence == "`mine.py:resets_within` resets metrics before step 1 of each epoch."
+
+
 def test_metrics_that_are_given_sample_weights_are_said_to_be() -> None:
-    metrics = ["sparse_categorical_accuracy"]
+    metrics = ["sparse_categorical_accuracy", "sparse_categorical_crossentropy"]
     found = explained("weighed_metrics", dataset="mine.py:weighed_data", metrics=metrics)
     (finding,) = found.findings
     assert (finding.cause, finding.stage, finding.affects) == ("sample-weight", "report", "report")
-    assert "Give metrics no sample weights" in finding.fix
+    assert "weighs `sparse_categorical_accuracy`" in finding.sentence
+    assert "`weighted_metrics` alone" in finding.fix
 
 
 def test_a_step_that_does_nothing_is_told_as_that() -> None:

@@ -24,7 +24,7 @@ from killing import killed
 from resuming import EPOCHS, STEPS, experiment, outcome, rows
 
 import kerasx
-from kerasx import mappings
+from kerasx import compiled
 from kerasx.files import overwrite_text
 
 
@@ -85,7 +85,7 @@ def test_a_process_that_can_map_little_more_is_told_of(
     """
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     count = len(Path("/proc/self/maps").read_bytes().splitlines())
-    monkeypatch.setattr(mappings, "_SHARE", (count + 5000) / limit)
+    monkeypatch.setattr(compiled, "_SHARE", (count + 5000) / limit)
     values: dict[str, Any] = {"execution": "fused", "epochs": 1, "callbacks": []}
     protections = (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE)  # neighbours of one kind would be joined
     engine.train(experiment(jit=True, **values))

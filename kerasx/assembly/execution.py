@@ -9,6 +9,7 @@ import keras
 
 from kerasx.assembly.choose import ChosenStrategy
 from kerasx.assembly.compiling import set_execution
+from kerasx.compiled import drop_compiled
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
 from kerasx.startup import start_xla
@@ -97,6 +98,8 @@ def prepare(
         task.execute(execution)
         set_execution(model, execution)
         if execution.jit:
+            if trains:
+                drop_compiled()  # for trainings before this one
             start_xla()
         if not refused and not execution.fused:
             return [], 0.0

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasx.checkpoint.kinds import GIVEN, OF_VARIABLES, attributes_of, cells_of, is_of_user, is_own_object
+from kerasx.checkpoint.kinds import GIVEN, OF_VARIABLES, all_held, cells_of, is_of_user, is_own_object
 from kerasx.own_modules import is_own
 
 _HOLDERS = (*OF_VARIABLES, keras.Variable, tf.Variable)
@@ -56,7 +56,7 @@ def _within(value: Any) -> Iterator[Any]:
     elif isinstance(value, _LOOKED_INTO) or is_own_object(value):
         # A callback that has been used before still has the model of that training.
         given = GIVEN if isinstance(value, keras.callbacks.Callback) else ()
-        yield from (each for name, each in attributes_of(value).items() if name not in given)
+        yield from (each for name, each in all_held(value).items() if name not in given)
         for kind in type(value).__mro__:
             if is_of_user(kind):
                 yield from vars(kind).values()

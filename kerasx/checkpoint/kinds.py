@@ -118,8 +118,8 @@ def is_named_tuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
 
 
-def attributes_of(value: Any) -> dict[str, Any]:
-    """What an object holds, in slots too."""
+def all_held(value: Any) -> dict[str, Any]:
+    """What an object holds, in slots too; a `__getattr__` of its own, which may raise, is not asked."""
     names = [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
@@ -131,9 +131,14 @@ def attributes_of(value: Any) -> dict[str, Any]:
         with contextlib.suppress(AttributeError):  # of a slot that is empty yet
             held[name] = object.__getattribute__(value, name)
     with contextlib.suppress(AttributeError):  # of an object that has slots alone
-        # Not asked of a `__getattr__` of the user's, which may raise what it likes.
         held.update(object.__getattribute__(value, "__dict__"))
-    if isinstance(value, tf.Module):  # has attributes of TensorFlow's beside the user's
+    return held
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object holds, without what TensorFlow gives its modules."""
+    held = all_held(value)
+    if isinstance(value, tf.Module):
         return {k: v for k, v in held.items() if k not in _OF_MODULES and not k.startswith("_self_")}
     return held
 
@@ -175,4 +180,9 @@ def is_own_object(value: Any) -> bool:
 
 def may_change(value: Any) -> bool:
     """Whether what a class holds is more than what it is made of."""
-    return isinstance(value, _MUTABLE) or (is_own_object(value) and not hasattr(type(value), "__get__"))
+    return isinstance(value, _MUTABLE) or (is_own_object(value) and not _has(value, "__get__"))
+
+
+def _has(value: Any, method: str) -> bool:
+    """Whether the class of a value has a method, without asking its metaclass."""
+    return any(method in vars(kind) for kind in type(value).__mro__)

@@ -62,6 +62,10 @@ def measured_otherwise(
         found += [(Measured(scope=scope, metric=name, weighted=weighted),) for weighted in (False, True)]
     if len(metrics) > 1:
         found += [
+            tuple(Measured(scope=scope, metric=name, weighted=weighted) for name in metrics)
+            for weighted in (False, True)
+        ]
+        found += [
             tuple(
                 Measured(
                     scope=scope,

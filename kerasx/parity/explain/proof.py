@@ -14,6 +14,7 @@ from kerasx.parity.explain.target import named, number
 from kerasx.parity.explain.words import change_for, consequences, factor_of, sentence
 from kerasx.parity.judge import Difference, differences
 from kerasx.parity.reference.deviation import Deviation
+from kerasx.parity.reference.of_metrics import OfReport
 from kerasx.parity.reference.of_report import LastLogs, LossDiscarded
 from kerasx.parity.verdict import affected, stages
 from kerasx.plain import shown_value
@@ -43,7 +44,7 @@ def findings_of(search: Search, outcome: Outcome, side: str, affects: str) -> tu
         findings.append(
             Finding(
                 cause,
-                own[0].stage,
+                "report" if isinstance(own[0], OfReport) else CAUSES[cause].stage,
                 side,
                 sentence(side, own, _criterion(search.bench.model)) + _last_batch(search, own),
                 _affects(search, whole, rest, affects),

@@ -114,7 +114,7 @@ class Search:
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
         self._rehearsed: list[Outcome] = []
-        self._rehearses: dict[int, bool] = {}
+        self._rehearses: dict[tuple[int, int], bool] = {}
         self._noises: dict[Deviations, Envelope] = {}
 
     @property
@@ -228,15 +228,19 @@ class Search:
         return refuted
 
     def _can_rehearse(self, here: Outcome) -> bool:
-        """Whether the report that a run came to is come to without it."""
-        if id(here) not in self._rehearses:
+        """Whether the report that a run came to is come to without it.
+
+        Each run leaves the model otherwise, which a user's metrics may look at.
+        """
+        key = (id(here), len(self._known))
+        if key not in self._rehearses:
             try:
                 found = self._rehearse(here, here.deviations)
             except Exception:  # whatever Keras, or a user's metric, raises
                 found = []
-            told = [(each.quantity, each.a) for each in here.here if not each.quantity.endswith(" names")]
-            self._rehearses[id(here)] = [(each.quantity, each.a) for each in found] == told
-        return self._rehearses[id(here)]
+            told = [(each.quantity, each.a) for each in here.here if each.quantity != "epoch's names"]
+            self._rehearses[key] = [(each.quantity, each.a) for each in found] == told
+        return self._rehearses[key]
 
     def _rehearse(self, here: Outcome, deviations: Deviations) -> list[Difference]:
         place = here.progress[0]

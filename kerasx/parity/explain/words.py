@@ -54,12 +54,10 @@ def change_for(cause: str, deviations: Sequence[Deviation]) -> tuple[str, str]:
     """
     first = deviations[0]
     if isinstance(first, Measured) and first.weighted is not None:
-        what = (
-            "Give metrics no sample weights, as Keras gives them to `weighted_metrics` alone."
-            if first.weighted
-            else "Hand the weights on to what Keras weighs."
+        return (
+            "Weigh the same metrics on both sides: Keras gives sample weights to `weighted_metrics` alone.",
+            "return model.compute_metrics(x, y, y_pred, sample_weight)  # gives them to those that it is to",
         )
-        return what, "return model.compute_metrics(x, y, y_pred, sample_weight)"
     return CAUSES[cause].fix, CAUSES[cause].code
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import keras
 from keras import ops
 
 from kerasx.parity.reference.deviation import At, Deviation
+from kerasx.parity.reference.objective import Term
 from kerasx.parity.reference.step import TERMS
 
 Change = Literal[
@@ -78,10 +80,17 @@ class Measured(OfReport):
         if self.weighted is False:
             weights = None
         elif self.weighted and weights is None:
-            at = memory[self]
-            terms = [term for term in memory[TERMS, at.index][0] or () if self.metric.startswith(term.name)]
-            weights = terms[0].sample_weight if terms else None
+            weights = _weights(memory[TERMS, memory[self].index][0] or (), self.metric)
         return changed(y, self.labels, y_pred), changed(y_pred, self.predictions, y_pred), weights
+
+
+def _weights(terms: Sequence[Term], metric: str) -> Any:
+    """The sample weights of the output that a metric is named after, or of all outputs alike."""
+    named = [term for term in terms if metric.startswith(f"{term.name}_")]
+    if named:
+        return max(named, key=lambda term: len(term.name)).sample_weight
+    every = {id(term.sample_weight): term.sample_weight for term in terms}
+    return next(iter(every.values())) if len(every) == 1 else None
 
 
 def metric_of(model: keras.Model, name: str) -> Any:
