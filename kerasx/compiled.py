@@ -6,7 +6,9 @@ import contextlib
 import functools
 import sys
 import threading
+import time
 from pathlib import Path
+from types import FrameType
 
 from kerasx.errors import UsageError
 
@@ -48,12 +50,10 @@ def drop_compiled() -> None:
     and 18 MB, and has no function for this. But its compilers are resources, as variables are, which public
     operations destroy. Where another version calls them otherwise nothing is destroyed.
 
-    Nothing is while another thread is within TensorFlow, which may be executing what would be freed.
+    Nothing is while another thread does anything, as it may execute what would be freed.
     """
     import tensorflow as tf
 
-    if _is_used_elsewhere():
-        return
     for device in tf.config.list_logical_devices("CPU"):  # others may be behind with what they were told
         with tf.init_scope(), tf.device(device.name), contextlib.suppress(tf.errors.OpError):
             written = tf.make_tensor_proto(0)
@@ -63,16 +63,32 @@ def drop_compiled() -> None:
                 device=tf.constant(0).device, container="localhost", name=_COMPILER, hash_code=_CLASS
             )
             handle = tf.io.parse_tensor(written.SerializeToString(), tf.resource)
-            tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
+            if _is_alone():
+                tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
 
 
-def _is_used_elsewhere() -> bool:
-    """Whether another thread is within TensorFlow."""
-    here = threading.get_ident()
-    for thread, innermost in sys._current_frames().items():
-        frame = innermost if thread != here else None
-        while frame is not None:
-            if frame.f_globals.get("__name__", "").startswith("tensorflow."):
-                return True
-            frame = frame.f_back
+def _is_alone() -> bool:
+    """Whether all other threads wait, and none for TensorFlow; perhaps once they have done what they do."""
+    for _ in range(10):
+        before = _others()
+        if not before:
+            return before is not None
+        time.sleep(0.01)
+        if _others() == before:
+            return True
     return False
+
+
+def _others() -> dict[int, tuple[int, int]] | None:
+    """At which frame and instruction each other thread is; None where one is within TensorFlow."""
+    found = {}
+    for thread, frame in sys._current_frames().items():
+        if thread == threading.get_ident():
+            continue
+        found[thread] = (id(frame), frame.f_lasti)
+        outer: FrameType | None = frame
+        while outer is not None:
+            if outer.f_globals.get("__name__", "").startswith("tensorflow."):
+                return None
+            outer = outer.f_back
+    return found

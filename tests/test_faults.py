@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,12 @@ def test_what_a_callback_raises_ends_the_run_with_its_reason(
 def test_a_process_that_can_map_little_more_is_told_of(
     engine: kerasx.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """XLA would end it with SIGSEGV, at some 130 small trainings with jit.
+    """XLA would end it with SIGSEGV.
 
     Here at a share of what Linux allows that is 5,000 mappings above those that this process holds.
     """
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
-    count = len(Path("/proc/self/maps").read_bytes().splitlines())
+    count = _mappings()
     monkeypatch.setattr(compiled, "_SHARE", (count + 5000) / limit)
     values: dict[str, Any] = {"execution": "fused", "epochs": 1, "callbacks": []}
     protections = (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE)  # neighbours of one kind would be joined
@@ -98,6 +99,65 @@ def test_a_process_that_can_map_little_more_is_told_of(
     finally:
         for each in held:
             each.close()
+
+
+def test_what_trainings_before_compiled_is_let_go_of(engine: kerasx.Engine) -> None:
+    """By what TensorFlow has no function for; a function of the user's goes on as before."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def own(values: tf.Tensor) -> tf.Tensor:
+        return tf.tanh(values @ values) + tf.reduce_sum(values)
+
+    values = tf.reshape(tf.range(9.0), (3, 3))
+    before = own(values).numpy().tobytes()
+    counts = []
+    for seed in range(3):
+        engine.train(experiment(execution="fused", jit=True, epochs=1, callbacks=[], seed=seed))
+        counts.append(_mappings())
+    assert max(counts[1:]) - counts[0] < 200, counts  # each has some 500
+    assert own(values).numpy().tobytes() == before
+
+
+def test_nothing_is_let_go_of_while_another_thread_may_execute_it() -> None:
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def own(values: tf.Tensor) -> tf.Tensor:
+        for _ in range(20):
+            values = tf.tanh(values @ values)
+        return values
+
+    own(tf.ones((8, 8)))
+    compiled.drop_compiled()
+    without = _mappings()
+    is_over = threading.Event()
+
+    def execute() -> None:
+        while not is_over.is_set():
+            own(tf.ones((8, 8)))
+
+    executing, waiting = threading.Thread(target=execute), threading.Thread(target=is_over.wait)
+    executing.start()
+    waiting.start()
+    try:
+        time.sleep(1.0)
+        assert _mappings() > without
+        for _ in range(50):
+            compiled.drop_compiled()
+        assert _mappings() > without
+    finally:
+        is_over.set()
+        executing.join()
+        waiting.join()
+    waiting = threading.Thread(target=threading.Event().wait, args=(10.0,), daemon=True)
+    waiting.start()
+    compiled.drop_compiled()
+    assert _mappings() <= without + 10
+
+
+def _mappings() -> int:
+    return len(Path("/proc/self/maps").read_bytes().splitlines())
 
 
 @pytest.mark.parametrize("execution", ["fused", "graph"])
