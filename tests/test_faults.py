@@ -36,8 +36,8 @@ def engine(tmp_path: Path) -> kerasx.Engine:
 
 def test_a_kill_changes_no_bit(tmp_path: Path) -> None:
     """A sample of tests/soak/test_kill.py."""
-    found = killed(tmp_path, seed=3, kills=3, execution=("gradient-tape", "graph", False))
-    assert len(found.kills) >= 2, found.kills
+    found = killed(tmp_path, seed=3, kills=2, execution=("gradient-tape", "graph", False))
+    assert found.kills
     assert found.got == found.expected
 
 
