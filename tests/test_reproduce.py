@@ -29,8 +29,8 @@ X_VAL = read_idx("t10k-images-idx3-ubyte")[:VALIDATION_ROWS].astype("float32") /
 Y_VAL = read_idx("t10k-labels-idx1-ubyte")[:VALIDATION_ROWS].astype("int64")
 
 
-X = read_idx("train-images-idx3-ubyte")[:3200].astype("float32") / np.float32(255)
-Y = read_idx("train-labels-idx1-ubyte")[:3200].astype("int64")
+X = read_idx("train-images-idx3-ubyte")[:1600].astype("float32") / np.float32(255)
+Y = read_idx("train-labels-idx1-ubyte")[:1600].astype("int64")
 
 
 def few_digits() -> tuple[tf.data.Dataset, tf.data.Dataset]:
@@ -45,7 +45,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> kerasx.Engine:
 
 @pytest.fixture(scope="module")
 def rows(engine: kerasx.Engine) -> dict[int, Reproduced]:
-    """All ten on the first 3,200 digits, two epochs each."""
+    """All ten on the first 1,600 digits, two epochs each."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("kerasx.article.parts", "kerasx.article.causes"):
             __import__(module)
