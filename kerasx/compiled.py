@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import sys
 import threading
 import time
@@ -15,6 +16,8 @@ from kerasx.errors import UsageError
 # The compiler of a device, as TensorFlow 2.21 keeps it: a resource under this name and the hash of its C++
 # class (`DeviceCompiler<xla::LocalExecutable, xla::LocalClient>`, in tensorflow/compiler/jit).
 _COMPILER, _CLASS = "xla_device_compiler", 0x6B406BD7CBE180FF
+
+_has_compiled = False
 
 # Of those that Linux allows: the rest is for what is about to be compiled.
 _SHARE = 5 / 6
@@ -50,10 +53,18 @@ def drop_compiled() -> None:
     and 18 MB, and has no function for this. But its compilers are resources, as variables are, which public
     operations destroy. Where another version calls them otherwise nothing is destroyed.
 
-    Nothing is while another thread does anything, as it may execute what would be freed.
+    Nothing is while what would be freed may be executed: by another thread, by a `tf.data` pipeline that
+    reads ahead in threads of TensorFlow's own, or asynchronously. Nor at first, when kerasx has compiled
+    nothing yet.
     """
     import tensorflow as tf
 
+    global _has_compiled
+    if not _has_compiled:
+        _has_compiled = True
+        return
+    if not tf.config.experimental.get_synchronous_execution() or _has_iterators():
+        return
     for device in tf.config.list_logical_devices("CPU"):  # others may be behind with what they were told
         with tf.init_scope(), tf.device(device.name), contextlib.suppress(tf.errors.OpError):
             written = tf.make_tensor_proto(0)
@@ -77,6 +88,16 @@ def _is_alone() -> bool:
         if _others() == before:
             return True
     return False
+
+
+def _has_iterators() -> bool:
+    """Whether there is an iterator of `tf.data`; those that are garbage are gone afterwards."""
+    for _ in range(2):
+        kinds = {type(each) for each in gc.get_objects()}
+        if not any(k.__name__.endswith("Iterator") and k.__module__.startswith("tensorflow.") for k in kinds):
+            return False
+        gc.collect()
+    return True
 
 
 def _others() -> dict[int, tuple[int, int]] | None:

@@ -79,8 +79,8 @@ def _without_collections() -> Iterator[None]:
     That is a fifth of what importing TensorFlow takes. What there is afterwards is there to stay, and is
     left out of later collections too: the first would otherwise take what was saved.
     """
-    if not gc.isenabled():
-        yield
+    if not gc.isenabled() or "tensorflow" in sys.modules:
+        yield  # what there is may go again
         return
     gc.disable()
     try:

@@ -190,6 +190,12 @@ def test_dry_run_says_who_answered_and_keeps_nothing(here: Path) -> None:
     assert not (here / "runs").exists()
 
 
+def test_dry_run_does_not_go_on_with_a_run(here: Path) -> None:
+    result = kerasx("train", *SMALL, "--dry-run", "--resume", "last")
+    assert result.exit_code == 2
+    assert "Leave one of them out" in result.stderr
+
+
 def test_initial_weights_are_where_training_starts(here: Path) -> None:
     """With a learning rate near nothing the digest after a run is that of the weights it started from."""
     first = json.loads(kerasx("train", *SMALL, "--json").stdout)

@@ -119,8 +119,11 @@ def test_what_trainings_before_compiled_is_let_go_of(engine: kerasx.Engine) -> N
     assert own(values).numpy().tobytes() == before
 
 
-def test_nothing_is_let_go_of_while_another_thread_may_execute_it() -> None:
+def test_nothing_is_let_go_of_while_it_may_be_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, or by a pipeline, in threads that Python knows nothing of."""
     import tensorflow as tf
+
+    monkeypatch.setattr(compiled, "_has_compiled", True)
 
     @tf.function(jit_compile=True)
     def own(values: tf.Tensor) -> tf.Tensor:
@@ -150,6 +153,12 @@ def test_nothing_is_let_go_of_while_another_thread_may_execute_it() -> None:
         is_over.set()
         executing.join()
         waiting.join()
+    pipeline = tf.data.Dataset.range(10**9).map(lambda number: own(tf.ones((8, 8))), num_parallel_calls=2)
+    ahead = iter(pipeline.prefetch(1000))
+    next(ahead)
+    compiled.drop_compiled()
+    assert _mappings() > without
+    del ahead
     waiting = threading.Thread(target=threading.Event().wait, args=(10.0,), daemon=True)
     waiting.start()
     compiled.drop_compiled()

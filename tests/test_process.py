@@ -160,17 +160,18 @@ def test_another_backend_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_training_and_the_run_says_so(folder: Path, number: int, code: int) -> None:
     """Exit code 128 more than the signal, and a summary that says interrupted."""
-    process = start((*TRAIN, "--epochs", "100000"), folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    more = ("--epochs", "100000", "--runs", "my runs")
+    process = start((*TRAIN, *more), folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while not list(folder.glob("runs/*/metrics.jsonl")) and time.monotonic() < deadline:
+    while not list(folder.glob("my runs/*/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in err
-    (summary,) = folder.glob("runs/*/summary.json")
+    (summary,) = folder.glob("my runs/*/summary.json")
     assert json.loads(summary.read_text())["status"] == "interrupted"
-    assert f"To go on: kerasx train --resume {summary.parent.relative_to(folder)}" in err
+    assert f"To go on: kerasx train --resume '{summary.parent.relative_to(folder)}'" in err
     assert list(summary.parent.glob("checkpoints/*.safetensors"))
 
 

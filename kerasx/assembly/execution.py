@@ -9,6 +9,7 @@ import keras
 
 from kerasx.assembly.choose import ChosenStrategy
 from kerasx.assembly.compiling import set_execution
+from kerasx.assembly.isolation import is_nested
 from kerasx.compiled import drop_compiled
 from kerasx.errors import UsageError
 from kerasx.experiment import Experiment
@@ -98,7 +99,7 @@ def prepare(
         task.execute(execution)
         set_execution(model, execution)
         if execution.jit:
-            if trains:
+            if trains and not is_nested():
                 drop_compiled()  # for trainings before this one
             start_xla()
         if not refused and not execution.fused:

@@ -26,6 +26,12 @@ POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed
 
 # Seeds and policy are the process's: a run in another thread waits until this one has ended.
 _ONE_AT_A_TIME = threading.RLock()
+_depth = 0
+
+
+def is_nested() -> bool:
+    """Whether a run is within another, as one that a callback starts."""
+    return _depth > 1
 
 
 @contextlib.contextmanager
@@ -46,8 +52,13 @@ def isolated(seed: int, precision: str | None = None, *, afresh: bool = False) -
     Raises:
         UsageError: Keras does not know the policy.
     """
+    global _depth
     with _ONE_AT_A_TIME, without_single_reductions():
-        yield from _isolated(seed, precision, afresh)
+        _depth += 1
+        try:
+            yield from _isolated(seed, precision, afresh)
+        finally:
+            _depth -= 1
 
 
 def _isolated(seed: int, precision: str | None, afresh: bool) -> Iterator[None]:

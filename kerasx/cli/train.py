@@ -10,6 +10,7 @@ import typer
 from kerasx.cli.guard import guarded
 from kerasx.cli.options import takes_experiment
 from kerasx.cli.output import Json, Runs, console, print_json
+from kerasx.errors import UsageError
 
 
 @guarded
@@ -40,6 +41,11 @@ def train(
     from kerasx.engine import Engine
 
     engine = Engine(runs=runs)
+    if dry_run and resume is not None:
+        raise UsageError(
+            "`--dry-run` trains one batch of an experiment and keeps nothing, and `--resume` goes on with a"
+            " run. Leave one of them out."
+        )
     if dry_run:
         result = engine.dry_run(experiment, reporter=ConsoleReporter(quiet=quiet))
         if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
 import time
 from pathlib import Path
@@ -259,7 +260,7 @@ def _ended(
         return None
     else:
         status = "failed"
-    how = f"kerasx train --resume {directory.path}"
+    how = f"kerasx train --resume {shlex.quote(str(directory.path))}"
     with contextlib.suppress(OSError):  # told of by the error itself
         directory.write_summary(
             {
