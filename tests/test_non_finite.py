@@ -396,6 +396,22 @@ def test_learning_rates_that_callbacks_set_are_set_again(
     assert (folder / "non-finite.npz").exists()
 
 
+class Overwrites(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            kernel = self.model.get_layer("first").kernel
+            kernel.assign(kernel * np.nan)
+
+
+def test_weights_that_a_callback_makes_non_finite_are_no_fault_of_a_step(tmp_path: Path) -> None:
+    execution = ("custom-step", "fused", False)
+    relu = network(keras.layers.Activation("relu"))
+    said, folder = failure(tmp_path, execution, model=relu, callbacks=[Overwrites()], learning_rate=1e-3)
+    assert "Taken again, its steps stay finite: what made it so is beside them, as in a callback" in said
+    assert "learning rate" not in said
+    assert not (folder / "non-finite.npz").exists()
+
+
 @pytest.mark.parametrize("execution", SAMPLE, ids=str)
 def test_validation_is_told_by_batch_and_layer(tmp_path: Path, execution: tuple[str, str, bool]) -> None:
     data = rows()

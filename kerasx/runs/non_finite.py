@@ -68,6 +68,11 @@ def explained(
         else:
             note(f"{error} Its steps are taken again, to see which")
             said = diagnosis(task, keeper, watch, rates, folder)
+            if said is None and task.loop is None:
+                why = "what made it so is beside them, as in a callback, or drawn anew each time"
+                return NonFiniteError(
+                    f"{str(error).removesuffix(ADVICE)} Taken again, its steps stay finite: {why}."
+                )
     return error if said is None else NonFiniteError(f"Training became non-finite {said}.{ADVICE}")
 
 
