@@ -21,7 +21,7 @@ from kerasx.parity.explain.replay import KINDS
 # A sample of the deviations; all of them are in tests/soak.
 PLANTED = (
     "loss-batch-divisor",
-    "unknown-max-norm",
+    pytest.param("unknown-max-norm", marks=pytest.mark.soak),
 )
 
 MINE = """

@@ -82,15 +82,16 @@ def test_a_process_that_can_map_little_more_is_told_of(
 ) -> None:
     """XLA would end it with SIGSEGV.
 
-    Here at a share of what Linux allows that is 5,000 mappings above those that this process holds.
+    Here at a share of what Linux allows that is 1,000 mappings above those that this process holds: once
+    there are 2,000 more, whatever is let go of.
     """
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     count = _mappings()
-    monkeypatch.setattr(compiled, "_SHARE", (count + 5000) / limit)
+    monkeypatch.setattr(compiled, "_SHARE", (count + 1000) / limit)
     values: dict[str, Any] = {"execution": "fused", "epochs": 1, "callbacks": []}
     protections = (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE)  # neighbours of one kind would be joined
     engine.train(experiment(jit=True, **values))
-    held = [mmap.mmap(-1, mmap.PAGESIZE, prot=protections[number % 2]) for number in range(5000)]
+    held = [mmap.mmap(-1, mmap.PAGESIZE, prot=protections[number % 2]) for number in range(count + 2000)]
     try:
         with pytest.raises(kerasx.UsageError, match=r"of the \d+ that Linux allows \(vm.max_map_count\)"):
             engine.train(experiment(jit=True, **values))
@@ -112,10 +113,10 @@ def test_what_trainings_before_compiled_is_let_go_of(engine: kerasx.Engine) -> N
     values = tf.reshape(tf.range(9.0), (3, 3))
     before = own(values).numpy().tobytes()
     counts = []
-    for seed in range(3):
+    for seed in range(2):
         engine.train(experiment(execution="fused", jit=True, epochs=1, callbacks=[], seed=seed))
         counts.append(_mappings())
-    assert max(counts[1:]) - counts[0] < 200, counts  # each has some 500
+    assert counts[1] - counts[0] < 200, counts  # each has some 500
     assert own(values).numpy().tobytes() == before
 
 
