@@ -173,9 +173,7 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
 def is_own_object(value: Any) -> bool:
     """Whether a value is an object of a class of the user's, and no number, container or iterator."""
     built_in = (int, float, str, bytes, tuple, list, dict, set, frozenset, BaseException, np.ndarray)
-    return (
-        is_of_user(type(value)) and not isinstance(value, built_in) and not hasattr(type(value), "__next__")
-    )
+    return is_of_user(type(value)) and not isinstance(value, built_in) and not _has(value, "__next__")
 
 
 def may_change(value: Any) -> bool:

@@ -29,7 +29,7 @@ from kerasx.parity.check.subject import Subject, subject_of
 from kerasx.parity.check.tasks import OTHER, TASKS, tasks_for
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.held import held_against_keras, trains_like_keras
-from kerasx.parity.explain.search import Deviations
+from kerasx.parity.explain.outcome import Deviations
 from kerasx.parity.naming import side_of
 from kerasx.parity.records import STAGES
 from kerasx.parity.sides import Named

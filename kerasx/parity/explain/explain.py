@@ -8,7 +8,7 @@ from dataclasses import replace
 from kerasx.parity.explain.executed import as_executed
 from kerasx.parity.explain.finding import Explanation, Finding
 from kerasx.parity.explain.one_side import SAME, Told, checked, is_plain, searched, told_of
-from kerasx.parity.explain.search import Deviations
+from kerasx.parity.explain.outcome import Deviations
 from kerasx.parity.explain.target import Target, observe
 from kerasx.parity.first_steps import WHOLE
 from kerasx.parity.judge import differences

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from kerasx.parity.explain.finding import Explanation
 from kerasx.parity.explain.one_side import checked, is_plain, searched, told_of
-from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations
+from kerasx.parity.explain.outcome import Deviations
+from kerasx.parity.explain.search import SEARCH_SECONDS
 from kerasx.parity.explain.target import SECONDS, apart_from, observe
 from kerasx.parity.first_steps import WHOLE
 from kerasx.parity.reference.bench import bench_of

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasx.parity.explain.outcome import Deviations, Outcome
 from kerasx.parity.explain.samples import is_same, samples_of
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import array, named, number, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope

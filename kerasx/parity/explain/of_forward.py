@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from kerasx.parity.explain.of_data import scope_of
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import array, named, order, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from kerasx.parity.explain.numbers import as_written
-from kerasx.parity.explain.search import Outcome, Search
+from kerasx.parity.explain.outcome import Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import array, named, number, text, training
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation

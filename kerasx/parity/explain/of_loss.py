@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from kerasx.parity.explain.criteria import criteria
+from kerasx.parity.explain.outcome import Deviations, Outcome
 from kerasx.parity.explain.samples import Sample, applied, samples_of, with_noise
 from kerasx.parity.explain.scales import scales
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_criterion import (

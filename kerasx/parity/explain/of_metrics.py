@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from kerasx.parity.explain.search import Outcome, Search
+from kerasx.parity.explain.outcome import Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import text
 from kerasx.parity.reference.deviation import Deviation, Scope
 from kerasx.parity.reference.of_metrics import Change, Measured, changed, metric_of

@@ -11,7 +11,8 @@ import numpy as np
 from kerasx.parity.explain.of_data import scope_of
 from kerasx.parity.explain.of_forward import extra_passes
 from kerasx.parity.explain.of_metrics import measured_otherwise
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import number, text
 from kerasx.parity.records import StepTrace
 from kerasx.parity.reference.deviation import Deviation, Scope

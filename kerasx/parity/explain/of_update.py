@@ -12,7 +12,8 @@ import numpy as np
 from kerasx.parity.explain.numbers import as_written
 from kerasx.parity.explain.of_data import other_variables, unmoved_variables
 from kerasx.parity.explain.of_gradient import CLOSE, clips, detached, missing
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import applies, named, number, settings, training
 from kerasx.parity.reference.deviation import Deviation
 from kerasx.parity.reference.of_gradient import (

@@ -10,9 +10,10 @@ import numpy as np
 
 from kerasx.errors import UsageError
 from kerasx.parity.explain.finding import BEWARE, Explanation
+from kerasx.parity.explain.outcome import Deviations, Outcome
 from kerasx.parity.explain.proof import apart, findings_of, told_left
 from kerasx.parity.explain.propose import propose
-from kerasx.parity.explain.search import SEARCH_SECONDS, Deviations, Outcome, Search
+from kerasx.parity.explain.search import SEARCH_SECONDS, Search
 from kerasx.parity.explain.target import Target, apart_from, applies, named, training
 from kerasx.parity.first_steps import take_steps
 from kerasx.parity.judge import decides, differences

@@ -9,7 +9,8 @@ import keras
 
 from kerasx.parity.explain.catalogue import CAUSES
 from kerasx.parity.explain.finding import Evidence, Finding
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.search import Search
 from kerasx.parity.explain.target import named, number
 from kerasx.parity.explain.words import change_for, consequences, factor_of, sentence
 from kerasx.parity.judge import Difference, differences

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kerasx.parity.explain import of_data, of_forward, of_loss, of_report, of_update
-from kerasx.parity.explain.search import Deviations, Outcome, Search
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.search import Search
 
 _BY_STAGE = {
     "data": (of_data.data,),

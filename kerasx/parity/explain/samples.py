@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kerasx.parity.explain.search import Deviations, Search
+from kerasx.parity.explain.outcome import Deviations
+from kerasx.parity.explain.search import Search
 from kerasx.parity.records import Record, StepTrace
 from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.objective import Term

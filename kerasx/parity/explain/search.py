@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from kerasx.parity.explain.outcome import Deviations, Outcome
+from kerasx.parity.explain.refuter import Refuter
 from kerasx.parity.explain.target import Target
 from kerasx.parity.judge import RETURNED, Difference, Envelope, differences, step_differences
 from kerasx.parity.noise import measure
 from kerasx.parity.records import STAGES, StepTrace, Trace
 from kerasx.parity.reference.bench import Bench
-from kerasx.parity.reference.deviation import At, Deviation
 from kerasx.parity.reference.of_criterion import LabelsOfLoss
 from kerasx.parity.reference.of_data import OtherLabels, OtherRows
 from kerasx.parity.reference.of_metrics import Measured
-from kerasx.parity.reference.rehearsal import rehearsed
-
-Deviations = tuple[Deviation, ...]
 
 # Of the processor, so that a busy machine finds what an idle one does.
 SEARCH_SECONDS = 60.0
@@ -38,52 +35,6 @@ _TELLING = (
     "tape gradient of ",
     RETURNED,
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How far the reference with some deviations goes along with a side.
-
-    Attributes:
-        deviations: Which.
-        first: The first difference beyond noise; None where there is none.
-        here: All differences of that step that are beyond noise.
-        progress: The place of the step in the trace, and the stage.
-        trace: The steps that were run.
-        memory: What the run kept.
-        ignored: Quantities that only tell of how something was done, and that nothing explains.
-    """
-
-    deviations: Deviations
-    first: Difference | None
-    here: tuple[Difference, ...]
-    progress: tuple[int, int]
-    trace: Trace
-    memory: dict[Any, Any] = field(repr=False, default_factory=dict)
-    ignored: frozenset[str] = frozenset()
-
-    @property
-    def matches(self) -> bool:
-        """Whether the side is reproduced at every stage."""
-        return self.first is None
-
-    @property
-    def telling(self) -> frozenset[str]:
-        """What of the stage of the first difference only tells."""
-        assert self.first is not None
-        stage = self.first.stage
-        return frozenset(each.quantity for each in self.here if each.stage == stage and not each.decides)
-
-    @property
-    def left(self) -> int:
-        """How many differences of the step decide."""
-        return sum(each.decides for each in self.here)
-
-    @property
-    def step(self) -> StepTrace:
-        """The step of the first difference, as the reference has it."""
-        return self.trace.steps[self.progress[0]]
-
 
 Propose = Callable[["Search", Outcome], Iterator[Sequence[Deviations]]]
 
@@ -113,14 +64,13 @@ class Search:
         self._until = time.process_time() + seconds
         self._propose = propose
         self._known: dict[Any, Outcome] = {}
-        self._rehearsed: list[Outcome] = []
-        self._rehearses: dict[tuple[int, int], bool] = {}
+        self._refuter = Refuter(bench.model, self._beyond)
         self._noises: dict[Deviations, Envelope] = {}
 
     @property
     def runs(self) -> list[Outcome]:
         """All that was tried."""
-        return [*self._known.values(), *self._rehearsed]
+        return [*self._known.values(), *self._refuter.refuted]
 
     def outcome(
         self, deviations: Deviations, ignored: frozenset[str] = frozenset(), *, whole: bool = False
@@ -206,47 +156,6 @@ class Search:
             }
         return self._noises[narrow]
 
-    def _refuted(self, here: Outcome, deviations: Deviations) -> Outcome | None:
-        """What the report alone shows not to lead further; None where it takes a run to see."""
-        added = [each for each in deviations if each not in here.deviations]
-        first = here.first
-        if first is None or first.stage != "report" or len(added) + len(here.deviations) != len(deviations):
-            return None
-        kind = "evaluation" if first.kind == "evaluation" else "training"
-        at = At(self.bench.model, kind, first.epoch)
-        if not all(each.is_rehearsed(at) for each in added) or not self._can_rehearse(here):
-            return None
-        try:
-            found = self._rehearse(here, deviations)
-        except Exception:  # whatever Keras raises on what does not fit, which a run will show
-            return None
-        if not found:
-            return None
-        self.tried += 1
-        refuted = Outcome(deviations, found[0], tuple(found), here.progress, here.trace, ignored=here.ignored)
-        self._rehearsed.append(refuted)
-        return refuted
-
-    def _can_rehearse(self, here: Outcome) -> bool:
-        """Whether the report that a run came to is come to without it.
-
-        Each run leaves the model otherwise, which a user's metrics may look at.
-        """
-        key = (id(here), len(self._known))
-        if key not in self._rehearses:
-            try:
-                found = self._rehearse(here, here.deviations)
-            except Exception:  # whatever Keras, or a user's metric, raises
-                found = []
-            told = [(each.quantity, each.a) for each in here.here if each.quantity != "epoch's names"]
-            self._rehearses[key] = [(each.quantity, each.a) for each in found] == told
-        return self._rehearses[key]
-
-    def _rehearse(self, here: Outcome, deviations: Deviations) -> list[Difference]:
-        place = here.progress[0]
-        step = rehearsed(self.bench.model, deviations, here.memory, here.step, place)
-        return self._beyond(place, step, deviations, here.ignored)
-
     def _beyond(
         self, place: int, step: StepTrace, deviations: Deviations, ignored: frozenset[str]
     ) -> list[Difference]:
@@ -307,7 +216,9 @@ class Search:
                 if time.process_time() > self._until:
                     self.is_out_of_time = True
                     break
-                tried.append(self._refuted(here, each) or self.outcome(each, here.ignored))
+                refuted = self._refuter.refute(here, each, len(self._known))
+                self.tried += refuted is not None
+                tried.append(refuted or self.outcome(each, here.ignored))
             further = [
                 each for each in tried if each.progress > here.progress and len(each.deviations) <= most
             ]
