@@ -178,7 +178,7 @@ def _train(
         stop=stop,
         note=note,
     )
-    watch = FiniteWatch(each_call=task.execution.fused)
+    watch = FiniteWatch()
     task.followers = [watch, keeper]
     if resumed is None:
         write_start(assembly, directory, command)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasx.errors import NonFiniteError
-from kerasx.training.distribution import is_distributed
 from kerasx.training.position import Position
 from kerasx.training.steps import loss_tracker
 
-# Of training's time, what looking at weights between two calls may take.
+# Of training's time, what seeing between two calls whether there are other variables may take.
 _SHARE = 0.01
 # Changes of the learning rate that are remembered, the newest.
 _RATES = 100_000
@@ -23,13 +23,7 @@ ADVICE = " A smaller learning rate is the usual way out."
 
 
 class FiniteWatch:
-    """Looks at the loss after each call, and at weights after each one of many steps.
-
-    After calls of one step, it looks at weights as often as it takes little time. What is not finite in one
-    step is not finite in the next: weights that are make the next loss so.
-
-    Args:
-        each_call: Whether to look at weights after each call.
+    """Looks at the loss and at all weights after each call, be it of one step or of many.
 
     Attributes:
         position: Where training is.
@@ -37,39 +31,37 @@ class FiniteWatch:
         is_of_validation: Whether what was found is the loss of validation alone.
     """
 
-    def __init__(self, *, each_call: bool) -> None:
+    def __init__(self) -> None:
         self.position = Position()
         self.finite = (0, 0)
         self.is_of_validation = False
-        self._each_call = each_call
-        self._tracker: Any = None
         self._model: Any = None
-        self._weights: _Weights | None = None
-        self._looked = 0.0
+        self._state: _State | None = None
+        self._listed = 0.0
         self._cost = 0.0
 
     def train_begin(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]) -> None:
         """Know the model."""
-        self._model, self._tracker = model, loss_tracker(model)
+        self._model = model
 
     def epoch_begin(self, epoch: int) -> None:
         """Begin an epoch; with the first one, know which weights are not finite before any step."""
-        if self._weights is None:
-            self._weights = _Weights(self._model)
+        if self._state is None:
+            self._state = _State(self._model)
         self.finite = (epoch, self.position.step)
 
     def step_end(self) -> None:
-        """Look at the loss so far, and at weights from time to time.
+        """Look at the loss so far and at all weights.
 
         Raises:
             NonFiniteError: One of them is infinite or not a number.
         """
-        if (said := _non_finite_loss(self._tracker, self.position.logs)) is not None:
-            self._fail(said)
-        is_told_now = self._each_call and not self.position.begun
-        if is_told_now or time.perf_counter() - self._looked > self._cost / _SHARE:
-            self._look_at_weights()
-            self.finite = (self.position.epoch, self.position.step)
+        if self._state is None:  # a loop that tells of no epoch
+            return
+        if time.perf_counter() - self._listed > self._cost / _SHARE:
+            self._list_variables(self._state)
+        self._fail_with(self._state.first_non_finite(self.position.logs))
+        self.finite = (self.position.epoch, self.position.step)
 
     def epoch_end(self, logs: dict[str, Any]) -> None:
         """Look at the losses of the epoch and at the model's variables.
@@ -78,7 +70,9 @@ class FiniteWatch:
             NonFiniteError: One of them is infinite or not a number.
         """
         self._look_at_loss("loss", logs)
-        self._look_at_weights()
+        if self._state is not None:
+            self._list_variables(self._state)
+            self._fail_with(self._state.first_non_finite_weight())
         self.is_of_validation = True
         self._look_at_loss("val_loss", logs)
         self.is_of_validation = False
@@ -98,33 +92,33 @@ class FiniteWatch:
 
     def first_non_finite(self) -> str | None:
         """What of the loss so far and of the weights is not finite, in words; None where all is."""
-        return _non_finite_loss(loss_tracker(self._model), {}) or self._non_finite_weight()
+        if self._state is None:
+            return None
+        self._state.prepare()
+        return self._state.first_non_finite({})
 
-    def _non_finite_weight(self) -> str | None:
-        return None if self._weights is None else self._weights.first_non_finite()
-
-    def _look_at_weights(self) -> None:
-        if self._weights is not None:
-            self._weights.prepare()
+    def _list_variables(self, state: _State) -> None:
+        """See which variables there are, of which there are seldom others: it takes longer than the look."""
         started = time.perf_counter()
-        if (said := self._non_finite_weight()) is not None:
-            self._fail(said)
-        self._looked = time.perf_counter()
-        self._cost = self._looked - started
+        state.prepare()
+        self._listed = time.perf_counter()
+        self._cost = self._listed - started
 
     def _look_at_loss(self, name: str, logs: Mapping[str, Any]) -> None:
         value = logs.get(name)
         if isinstance(value, float) and not math.isfinite(value):
-            self._fail(f"`{name}` is {value}")
+            self._fail_with(f"`{name}` is {value}")
 
-    def _fail(self, what: str) -> None:
+    def _fail_with(self, what: str | None) -> None:
+        if what is None:
+            return
         epoch, step = self.position.epoch, self.position.step
         where = f"after step {step} of epoch {epoch + 1}" if step else f"after epoch {epoch}"
         raise NonFiniteError(f"Training became non-finite: {what} {where}.{ADVICE}")
 
 
-class _Weights:
-    """A model's variables, looked at all at once.
+class _State:
+    """A model's variables and the losses of the epoch so far, looked at all at once.
 
     Values that are not finite before the first step, as of a mask, are meant to be so.
 
@@ -136,44 +130,78 @@ class _Weights:
         self._model = model
         self._meant = {
             id(each): tf.logical_not(finite)
-            for each in model.variables
-            if not bool(keras.ops.all(finite := keras.ops.isfinite(each)))
+            for each in filter(_is_inexact, model.variables)
+            if not bool(tf.reduce_all(finite := tf.math.is_finite(_real(each.value))))
         }
-        self._looked_at: list[int] = []
-        self._are_finite: Callable[[], Any] = lambda: True
+        self._looked_at: list[Any] = []
         self.prepare()
 
     def prepare(self) -> None:
-        """Trace the look at the variables that there are, which takes far longer than the look."""
-        variables = list(self._model.variables)
-        if [id(each) for each in variables] == self._looked_at:
+        """Trace the look at the variables that there are."""
+        tracker = loss_tracker(self._model)
+        variables = list(filter(_is_inexact, self._model.variables))
+        looked_at = [tracker, *variables]
+        if len(looked_at) == len(self._looked_at) and all(map(operator.is_, looked_at, self._looked_at)):
             return
-        self._looked_at = [id(each) for each in variables]
+        self._looked_at = looked_at
 
-        def are_finite() -> Any:
-            return tf.reduce_all(tf.stack([True, *map(self._is_finite, variables)]))
+        # What several devices have of a variable, which could be read as one outside of functions only.
+        parts_of = self._model.distribute_strategy.experimental_local_results
 
-        if is_distributed(self._model):  # of replicas, what can be read is read outside of functions
-            self._are_finite = are_finite
-        else:
-            # Traced here: TensorFlow would warn of functions that are called first in each of many trainings.
-            self._are_finite = tf.function(are_finite, autograph=False).get_concrete_function()
-        self._are_finite()
+        def sums() -> Any:
+            losses = [] if tracker is None else parts_of(tracker.total.value)
+            # A sum is finite only if all that it adds up is, for infinities do not cancel out, and reads each
+            # value once. That of finite values may overflow: then they are looked at one by one.
+            weights = [self._sum(each, part) for each in variables for part in parts_of(each.value)]
+            return tf.stack([_total(losses), _total(weights)])
 
-    def first_non_finite(self) -> str | None:
+        # Traced here: TensorFlow would warn of functions that are called first in each of many trainings.
+        self._traced = tf.function(sums, autograph=False).get_concrete_function()
+        self._captured = list(self._traced.captured_inputs)
+        self._sums()
+
+    def _sums(self) -> tuple[float, float]:
+        """Of the losses and of the weights."""
+        # A call of the function itself takes five times as long, and small steps hardly longer than that.
+        call = tf.raw_ops.StatefulPartitionedCall
+        (sums,) = call(args=self._captured, Tout=[tf.float64], f=self._traced)
+        losses, weights = sums.numpy()
+        return float(losses), float(weights)
+
+    def first_non_finite(self, logs: Mapping[str, Any]) -> str | None:
+        """The loss or the first variable that is not finite, in words; None where all are.
+
+        Args:
+            logs: What the last step returned.
+        """
+        losses, weights = self._sums()
+        if not losses and (returned := logs.get("loss")) is not None and keras.ops.size(returned) == 1:
+            losses = float(keras.ops.convert_to_numpy(returned).reshape(()))
+        if not math.isfinite(losses):
+            return f"the loss is {losses}"
+        return None if math.isfinite(weights) else self._first_of_all()
+
+    def first_non_finite_weight(self) -> str | None:
         """The first variable that is not finite, in words; None where all are."""
-        self.prepare()
-        if bool(self._are_finite()):
-            return None
-        for each in self._model.variables:
-            if not bool(self._is_finite(each)):
+        _, weights = self._sums()
+        return None if math.isfinite(weights) else self._first_of_all()
+
+    def _first_of_all(self) -> str | None:
+        for each in filter(_is_inexact, self._model.variables):
+            if not bool(self._is_finite(each, each.value)):
                 return f"`{each.path}` holds values that are not finite"
         return None
 
-    def _is_finite(self, variable: Any) -> Any:
-        finite = keras.ops.isfinite(variable)
+    def _sum(self, variable: Any, part: Any) -> Any:
+        """Of a part of a variable; where a sum says nothing of its values, 0 or not a number."""
+        if id(variable) in self._meant or variable.dtype == "float16":
+            return tf.where(self._is_finite(variable, part), 0.0, math.nan)
+        return tf.reduce_sum(_real(part))
+
+    def _is_finite(self, variable: Any, part: Any) -> Any:
+        finite = tf.math.is_finite(_real(part))
         meant = self._meant.get(id(variable))
-        return keras.ops.all(finite if meant is None else tf.logical_or(finite, meant))
+        return tf.reduce_all(finite if meant is None else tf.logical_or(finite, meant))
 
 
 class Rates(keras.callbacks.Callback):
@@ -220,9 +248,18 @@ class Rates(keras.callbacks.Callback):
         return next((each for each in variables if each.name == "learning_rate"), None)
 
 
-def _non_finite_loss(tracker: Any, logs: Mapping[str, Any]) -> str | None:
-    """Of the sum of the epoch's losses, or of what the step returned as its loss."""
-    value = 0.0 if tracker is None else float(tracker.total.numpy())
-    if not value and (returned := logs.get("loss")) is not None and keras.ops.size(returned) == 1:
-        value = float(keras.ops.convert_to_numpy(returned).reshape(()))
-    return None if math.isfinite(value) else f"the loss is {value}"
+def _is_inexact(variable: Any) -> bool:
+    """Whether its values can be other than finite."""
+    return keras.backend.is_float_dtype(variable.dtype) or "complex" in variable.dtype
+
+
+def _real(part: Any) -> Any:
+    """Real numbers that are finite where the values are, in a type that TensorFlow can compute with."""
+    values = tf.convert_to_tensor(part)
+    if values.dtype.is_complex:
+        return tf.abs(values)
+    return tf.cast(values, tf.float32) if values.dtype.size == 1 else values
+
+
+def _total(numbers: Any) -> Any:
+    return tf.add_n([tf.zeros((), tf.float64), *(tf.cast(each, tf.float64) for each in numbers)])
