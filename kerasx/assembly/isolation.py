@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 
 from kerasx.assembly.reductions import without_single_reductions
+from kerasx.assembly.stacks import shared_stacks
 from kerasx.errors import UsageError, suggestion
 from kerasx.own_modules import own_modules, put_back
 
@@ -53,7 +54,7 @@ def isolated(seed: int, precision: str | None = None, *, afresh: bool = False) -
         UsageError: Keras does not know the policy.
     """
     global _depth
-    with _ONE_AT_A_TIME, without_single_reductions():
+    with _ONE_AT_A_TIME, without_single_reductions(), shared_stacks():
         _depth += 1
         try:
             yield from _isolated(seed, precision, afresh)

@@ -16,15 +16,12 @@ def engine(tmp_path: Path) -> kerasx.Engine:
     return kerasx.Engine(runs=tmp_path / "runs")
 
 
-def test_twenty_trainings_in_one_process_leave_no_memory_behind(engine: kerasx.Engine) -> None:
-    """Resident memory after the 20th within a tenth of that after the 3rd.
-
-    Without jit: with it TensorFlow keeps the graphs of what XLA compiles, 9 MB of a training, as long as the
-    process lives. What was compiled is let go of (tests/test_faults.py).
-    """
+@pytest.mark.parametrize("jit", [False, True])
+def test_twenty_trainings_in_one_process_leave_no_memory_behind(engine: kerasx.Engine, jit: bool) -> None:
+    """Resident memory after the 20th within a tenth of that after the 3rd."""
     sizes = []
     for number in range(20):
-        engine.train(experiment(callbacks=[], epochs=1, execution="fused", seed=number))
+        engine.train(experiment(callbacks=[], epochs=1, execution="fused", jit=jit, seed=number))
         sizes.append(_resident())
     assert sizes[-1] < 1.1 * sizes[2], sizes
 
