@@ -17,8 +17,9 @@ def without_single_reductions() -> Iterator[None]:
     Keras's optimizers ask for it in every training. TensorFlow registers a gradient of it, for good, which
     holds the whole graph of the step: some 30 MB of each training, `fit` or not, would stay.
     """
-    kind: Any = type(tf.distribute.get_replica_context())
-    original, own = kind.all_reduce, vars(kind).get("all_reduce")
+    # Of the context within `Strategy.run`, as in `fit`, and of that without any strategy.
+    kind: Any = next(each for each in tf.distribute.ReplicaContext.__mro__ if "all_reduce" in vars(each))
+    original = kind.all_reduce
 
     @functools.wraps(original)
     def all_reduce(context: Any, reduce_op: Any, value: Any, options: Any = None) -> Any:
@@ -30,7 +31,4 @@ def without_single_reductions() -> Iterator[None]:
     try:
         yield
     finally:
-        if own is None:
-            del kind.all_reduce
-        else:
-            kind.all_reduce = own
+        kind.all_reduce = original
