@@ -102,7 +102,7 @@ def test_a_process_that_can_map_little_more_is_told_of(
 
 
 @pytest.fixture(scope="module")
-def compiling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
+def compiling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """In a process of its own, beside which no other test has pipelines and threads."""
     done = subprocess.run(
         [sys.executable, Path(__file__).parent / "compiling.py", tmp_path_factory.mktemp("runs")],
@@ -110,24 +110,42 @@ def compiling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def test_what_trainings_before_compiled_is_let_go_of(compiling: dict[str, list[int]]) -> None:
+def test_what_trainings_before_compiled_is_let_go_of(compiling: dict[str, Any]) -> None:
     """By what TensorFlow has no function for; a function of the user's goes on as before."""
     first, *later = compiling["trained"]
     assert max(later) - first < 200, compiling  # each has some 500
     assert compiling["same"] == [True]
 
 
-def test_nothing_is_let_go_of_while_it_may_be_executed(compiling: dict[str, list[int]]) -> None:
+def test_nothing_is_let_go_of_while_it_may_be_executed(compiling: dict[str, Any]) -> None:
     """By another thread, or by a pipeline, in threads that Python knows nothing of."""
     for beside in ("beside a thread", "beside a pipeline"):
         without, held = compiling[beside]
         assert held > without, compiling
     without, held = compiling["beside who waits"]
     assert held <= without + 10, compiling
+
+
+@pytest.mark.parametrize("strategy", ["compiled-fit", "custom-step", "gradient-tape"])
+def test_what_a_training_traced_goes_with_it(compiling: dict[str, Any], strategy: str) -> None:
+    """TensorFlow would keep the graphs of those through `fit`, for a gradient of what one replica reduces."""
+    there_were, there_are = compiling[strategy]["graphs"]
+    assert there_were > 0
+    assert there_are == 0
+
+
+@pytest.mark.parametrize("strategy", ["compiled-fit", "custom-step", "gradient-tape"])
+def test_stacks_of_operations_are_whole_and_shared(compiling: dict[str, Any], strategy: str) -> None:
+    """All calls within kerasx, none of the program around, where a training begins at another line."""
+    found = compiling[strategy]
+    within = found["calls"][found["calls"].index("train") :]
+    assert found["calls"] != within
+    assert found["stack"][: len(within)] == within
+    assert found["shared"]
 
 
 def _mappings() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -163,12 +164,16 @@ class Batches:
         """Rows or batches in the order of the epoch."""
         return np.arange(count, dtype=np.int64) if self._order is None else self._order(self.position)
 
+    def _all_numbers(self) -> npt.NDArray[np.int64]:
+        assert isinstance(self.rows, Arrays)
+        return self._numbers(self.rows.rows)
+
     def _gathered(self, arrays: Arrays, batch_size: int) -> tf.data.Dataset:
         # tf.data knows no lists: as Keras does, they become tuples.
         tensors = tf.nest.map_structure(tf.convert_to_tensor, tree.lists_to_tuples(arrays.data))
 
         def row_numbers(_: tf.Tensor) -> tf.data.Dataset:
-            numbers = tf.numpy_function(lambda: self._numbers(arrays.rows), [], tf.int64)
+            numbers = tf.numpy_function(_let_go(self._all_numbers), [], tf.int64)
             return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(numbers, [None]))
 
         def gathered(numbers: tf.Tensor) -> Any:
@@ -184,9 +189,8 @@ class Batches:
 
     def _streamed(self, stream: Stream) -> tf.data.Dataset:
         if isinstance(stream.source, keras.utils.PyDataset):
-            sequence = stream.source
             dataset = tf.data.Dataset.from_generator(
-                lambda: self._of_sequence(sequence), output_signature=stream.specs
+                _let_go(self._of_sequence), output_signature=stream.specs
             )
         else:
             dataset = stream.source
@@ -196,8 +200,10 @@ class Batches:
             dataset = dataset.map(change)
         return dataset
 
-    def _of_sequence(self, sequence: keras.utils.PyDataset) -> Iterator[Any]:
+    def _of_sequence(self) -> Iterator[Any]:
         """One epoch of a PyDataset, made by its number of workers, as threads."""
+        assert isinstance(self.rows, Stream)
+        sequence = self.rows.source
         sequence.on_epoch_begin()
         numbers = self._numbers(sequence.num_batches)[: self._limit].tolist()
         ahead = max(1, min(sequence.max_queue_size, len(numbers)))
@@ -209,6 +215,22 @@ class Batches:
                     waiting.append(pool.submit(sequence.__getitem__, number))
                 yield as_batch(batch, "the data")
         sequence.on_epoch_end()
+
+
+def _let_go(method: Callable[[], Any]) -> Callable[[], Any]:
+    """What a method returns, without a hold on its object.
+
+    TensorFlow holds Python functions that a `tf.data` pipeline calls as long as the process lives, and with
+    them would hold all rows. Their `Batches` are there for as long as they are asked for batches.
+    """
+    held = weakref.WeakMethod(method)
+
+    def function() -> Any:
+        called = held()
+        assert called is not None, "batches are asked for whose `Batches` are gone"
+        return called()
+
+    return function
 
 
 def training_batches(rows: Arrays | Stream, batch_size: int, seed: int, *, shuffle: bool = True) -> Batches:
