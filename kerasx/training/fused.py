@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import keras
@@ -22,6 +22,9 @@ from kerasx.training.traced import TracedStep, refusal
 
 # However long its steps take, Python is come back to so often: for signals and for the display.
 _SECONDS = 0.2
+# Makes tables while steps are traced. One thread for all trainings: the C library keeps what threads have
+# freed apart for each of several, and what each training has made in a new one would add up.
+_beside = ThreadPoolExecutor(1, "kerasx-tables")
 
 
 class FusedStep(BoundStep):
@@ -50,12 +53,14 @@ class FusedStep(BoundStep):
             return own(model, data)
 
         jit = self._execution.jit
-        with ThreadPoolExecutor(1) as pool:
-            chunks = pool.submit(Chunks, self.batches, self._execution.steps_per_call)
+        chunks = _beside.submit(Chunks, self.batches, self._execution.steps_per_call)
+        try:
             step = TracedStep(fused_step, self.batches.signature, jit)
             self.draws = step.draws
             _check_logs(step.outputs)
-            self._chunks = chunks.result()
+        finally:
+            wait([chunks])
+        self._chunks = chunks.result()
         function = self._loop(self._chunks, step)
         samples = list(self._chunks.samples()) if compiles else []
         try:
