@@ -19,11 +19,6 @@ _COMPILER, _CLASS = "xla_device_compiler", 0x6B406BD7CBE180FF
 
 _has_compiled = False
 
-# Of the time, what collecting garbage may take.
-_COLLECTING = 0.1
-_collected = 0.0
-_cost = 0.0
-
 # Of those that Linux allows: the rest is for what is about to be compiled.
 _SHARE = 5 / 6
 
@@ -68,7 +63,6 @@ def drop_compiled() -> None:
     if not _has_compiled:
         _has_compiled = True
         return
-    _collect_garbage()
     if not tf.config.experimental.get_synchronous_execution() or _has_iterators():
         return
     for device in tf.config.list_logical_devices("CPU"):  # others may be behind with what they were told
@@ -82,17 +76,6 @@ def drop_compiled() -> None:
             handle = tf.io.parse_tensor(written.SerializeToString(), tf.resource)
             if _is_alone():
                 tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
-
-
-def _collect_garbage() -> None:
-    """Let go of the models and functions of trainings before, unless a large program would wait for it."""
-    global _collected, _cost
-    started = time.perf_counter()
-    if _cost > _COLLECTING * (started - _collected):
-        return
-    gc.collect()
-    _collected = time.perf_counter()
-    _cost = _collected - started
 
 
 def _is_alone() -> bool:

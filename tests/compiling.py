@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -17,8 +18,9 @@ from kerasx.startup import start_tensorflow
 start_tensorflow()
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from resuming import experiment, network  # noqa: E402
+from resuming import experiment, network, rows  # noqa: E402
 
 import kerasx  # noqa: E402
 from kerasx.compiled import drop_compiled  # noqa: E402
@@ -44,7 +46,8 @@ class Notes(keras.layers.Layer):
         self.graphs.append(weakref.ref(x.graph))
         self.calls.append([each.name for each in traceback.extract_stack()])
         x = tf.identity(x)
-        self.stacks.append(x.op.traceback)
+        stack = x.op.traceback
+        self.stacks.append((stack, [each.name for each in stack]))
         return x
 
 
@@ -57,21 +60,58 @@ def traced(engine: kerasx.Engine, found: dict[str, Any]) -> None:
     """Of each strategy: how many graphs there were and are; whether another training has the same stacks."""
     for strategy in ("compiled-fit", "custom-step", "gradient-tape"):
         values: dict[str, Any] = {"model": noting, "epochs": 1, "callbacks": [], "strategy": strategy}
-        engine.train(experiment(execution="fused", **values))
-        gc.collect()
-        there_were, there_are = len(Notes.graphs), sum(each() is not None for each in Notes.graphs)
         engine.train(experiment(execution="graph", **values))
         gc.collect()
-        there_were += len(Notes.graphs)
-        there_are += sum(each() is not None for each in Notes.graphs)
-        (first, *_), calls = Notes.stacks, Notes.calls[0]
-        engine.train(experiment(execution="graph", **values))  # at another line
-        found[strategy] = {
-            "graphs": [there_were, there_are],
-            "shared": Notes.stacks[0] is first,
-            "stack": [each.name for each in first],
-            "calls": calls,
-        }
+        found[strategy] = [len(Notes.graphs), sum(each() is not None for each in Notes.graphs)]
+    (first, names), calls = Notes.stacks[-1], Notes.calls[-1]
+    engine.train(experiment(execution="graph", **values))  # at another line
+    found["shared"] = Notes.stacks[-1][0] is first
+    found["stack"], found["calls"] = names, calls
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches of some rows."""
+
+    def __init__(self, x: Any, y: Any) -> None:
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x) // 16
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        batch = slice(16 * index, 16 * index + 16)
+        return self.x[batch], self.y[batch]
+
+
+def held(engine: kerasx.Engine) -> dict[str, bool]:
+    """Whether the data of a training is held when it has ended, as arrays and as a sequence."""
+    found: dict[str, bool] = {}
+    for execution in ("graph", "fused"):
+        for kind in ("arrays", "sequence"):
+            arrays = rows()
+            x, y = arrays["x_train"], arrays["y_train"]
+            data: Any = Sequence(x, y) if kind == "sequence" else arrays
+            reference = weakref.ref(data if kind == "sequence" else x)
+            engine.train(experiment(dataset=data, execution=execution, epochs=1, callbacks=[]))
+            del arrays, x, y, data
+            gc.collect()
+            found[f"{kind}, {execution}"] = reference() is not None
+    return found
+
+
+def resident(engine: kerasx.Engine) -> list[int]:
+    """Memory after each of some trainings on 80 MB, in bytes."""
+    found = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(2500, 8000)).astype("float32")
+        data = {"x_train": x, "y_train": x[:, :3].argmax(axis=1)}
+        values: dict[str, Any] = {"epochs": 1, "callbacks": [], "batch_size": 500, "model": "mlp"}
+        engine.train(experiment(dataset=data, execution="graph", **values))
+        del x, data
+        found.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    return found
 
 
 def mappings() -> int:
@@ -88,6 +128,8 @@ def main(runs: str) -> None:
         trained.append(mappings())
     found["same"] = [own(values).numpy().tobytes() == before]
     traced(engine, found)
+    found["held"] = held(engine)
+    found["resident"] = resident(engine)
 
     drop_compiled()
     without = mappings()

@@ -19,6 +19,7 @@ from keras.src.backend.common import global_state
 from kerasx.assembly.reductions import without_single_reductions
 from kerasx.assembly.stacks import shared_stacks
 from kerasx.errors import UsageError, suggestion
+from kerasx.garbage import collect_garbage
 from kerasx.own_modules import own_modules, put_back
 
 _KERAS_RANDOM = ("global_random_seed", "global_seed_generator")
@@ -56,6 +57,8 @@ def isolated(seed: int, precision: str | None = None, *, afresh: bool = False) -
     global _depth
     with _ONE_AT_A_TIME, without_single_reductions(), shared_stacks():
         _depth += 1
+        if not is_nested():
+            collect_garbage()
         try:
             yield from _isolated(seed, precision, afresh)
         finally:
