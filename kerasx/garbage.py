@@ -6,7 +6,7 @@ import gc
 import os
 from pathlib import Path
 
-# How much more memory this process may hold than after the last collection.
+# How much more memory this process may hold than it did, since the last collection.
 _MORE = 1.05
 
 _held = 0.0
@@ -22,10 +22,9 @@ def collect_garbage() -> None:
     held = _resident()
     if _held and held > _MORE * _held:
         gc.collect()
-        held = _resident()
-    elif _held:
-        return
-    _held = held
+        _held = _resident()
+    else:
+        _held = min(held, _held or held)
 
 
 def _resident() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -207,6 +208,57 @@ def test_a_weight_off_the_loss_is_found_within_its_call(
     said, _ = failure(tmp_path, execution, model=network(Breaks(name="breaks")), **values)
     assert "in step 3 of epoch 1, `breaks/broken` holds values that are not finite" in said
     assert max(heard) <= (3 if fused else 2)
+
+
+class Late(keras.layers.Layer):
+    """Makes a variable in each of its first steps, as Python may when eager; the fifth is no number."""
+
+    def __init__(self) -> None:
+        super().__init__(name="late")
+        self.made = SimpleNamespace(variables=[])  # which Keras does not look into
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        made = self.made.variables
+        if training and tf.executing_eagerly() and len(made) < 5:
+            value = np.nan if len(made) == 4 else 1.0
+            made.append(keras.Variable(value, trainable=False, name=f"late_{len(made) + 1}"))
+        return x
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [*super().variables, *self.made.variables]
+
+
+def test_a_variable_that_a_step_makes_is_looked_at(tmp_path: Path) -> None:
+    """It has yet to be known of, which takes longer than to look at it."""
+    said, _ = failure(tmp_path, EXECUTIONS[-1], model=network(Late()), learning_rate=1e-3)
+    assert "`late/late_5` holds values that are not finite after step 5 of epoch 1" in said
+
+
+class Fragile(keras.layers.Layer):
+    """Passes on what it gets; its gradient is no number where that is large."""
+
+    def call(self, x: Any) -> Any:
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def passed(values: Any) -> Any:
+            is_large = tf.reduce_any(tf.abs(values) > 1e4)
+            return tf.clip_by_value(values, -9.0, 9.0), lambda gradient: tf.where(is_large, np.nan, gradient)
+
+        return passed(x)
+
+
+@pytest.mark.parametrize("execution", SAMPLE, ids=str)
+def test_a_gradient_that_is_accumulated_is_told_in_its_step(
+    tmp_path: Path, execution: tuple[str, str, bool]
+) -> None:
+    """And not in the step that updates the weights."""
+    data = rows()
+    data["x_train"][BATCH] = 1e6  # in the second batch
+    values: dict[str, Any] = {"optimizer": {"name": "sgd", "gradient_accumulation_steps": 4}}
+    fragile = network(Fragile(name="fragile"))
+    said, folder = failure(tmp_path, execution, model=fragile, dataset=data, learning_rate=1e-3, **values)
+    assert "in step 2 of epoch 1, the gradient of `first/kernel` is not finite" in said
+    assert BATCH in np.load(folder / "non-finite.npz", allow_pickle=False)["rows"]
 
 
 class Extreme(keras.layers.Layer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -309,6 +310,21 @@ def test_labels_in_a_list_beside_those_of_a_pipeline(tmp_path: Path) -> None:
 
 
 # --- PyDatasets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["arrays", "sequence"])
+def test_batches_that_a_loop_keeps_are_there_after_its_training(tmp_path: Path, form: str) -> None:
+    """Of them, and of a pipeline made of them, whatever else has gone."""
+    kept: list[Any] = []
+
+    def loop(model: keras.Model, batches: Any) -> Any:
+        kept.append(batches.map(lambda *parts: parts))
+        return [model.train_on_batch(x, y, return_dict=True) for x, y in batches][-1]
+
+    dataset = (X, Y) if form == "arrays" else Sequence()
+    train(tmp_path, CASES["sequence"], dataset=dataset, strategy=loop, execution="eager")
+    gc.collect()
+    assert sum(1 for _ in kept[0]) == -(-len(X) // BATCH)
 
 
 @pytest.mark.parametrize("strategy", ["compiled-fit", "gradient-tape"])

@@ -24,7 +24,8 @@ def without_single_reductions() -> Iterator[None]:
     @functools.wraps(original)
     def all_reduce(context: Any, reduce_op: Any, value: Any, options: Any = None) -> Any:
         if context.num_replicas_in_sync == 1:
-            return value
+            tf.distribute.ReduceOp(reduce_op.upper() if isinstance(reduce_op, str) else reduce_op)  # is one
+            return tf.nest.map_structure(tf.identity, value)
         return original(context, reduce_op, value, options)
 
     kind.all_reduce = all_reduce

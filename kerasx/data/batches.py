@@ -180,18 +180,15 @@ class Batches:
             return tf.nest.map_structure(lambda tensor: tf.gather(tensor, numbers), tensors)
 
         # The order is computed in Python, once an epoch; the batches are formed in TensorFlow.
-        return (
-            tf.data.Dataset.from_tensors(0)
-            .flat_map(row_numbers)
-            .batch(batch_size)
-            .map(gathered, num_parallel_calls=1)
-        )
+        numbers = _holding(tf.data.Dataset.from_tensors(0).flat_map(row_numbers), self)
+        return numbers.batch(batch_size).map(gathered, num_parallel_calls=1)
 
     def _streamed(self, stream: Stream) -> tf.data.Dataset:
         if isinstance(stream.source, keras.utils.PyDataset):
-            dataset = tf.data.Dataset.from_generator(
+            generated = tf.data.Dataset.from_generator(
                 _let_go(self._of_sequence), output_signature=stream.specs
             )
+            dataset = _holding(generated, self)
         else:
             dataset = stream.source
             if dataset.element_spec != stream.specs:
@@ -221,16 +218,22 @@ def _let_go(method: Callable[[], Any]) -> Callable[[], Any]:
     """What a method returns, without a hold on its object.
 
     TensorFlow holds Python functions that a `tf.data` pipeline calls as long as the process lives, and with
-    them would hold all rows. Their `Batches` are there for as long as they are asked for batches.
+    them would hold all rows. The pipeline itself holds the object: see `_holding`.
     """
     held = weakref.WeakMethod(method)
 
     def function() -> Any:
         called = held()
-        assert called is not None, "batches are asked for whose `Batches` are gone"
+        assert called is not None  # the pipeline holds it
         return called()
 
     return function
+
+
+def _holding(dataset: tf.data.Dataset, batches: Batches) -> tf.data.Dataset:
+    """The pipeline, which then holds what it asks for rows, as do those that are made of it."""
+    dataset.of_batches = batches
+    return dataset
 
 
 def training_batches(rows: Arrays | Stream, batch_size: int, seed: int, *, shuffle: bool = True) -> Batches:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kerasx.data.arrays import Arrays
 from kerasx.data.batches import Batches
 from kerasx.errors import UsageError, one_line
-from kerasx.training.distribution import distributed_batches, is_distributed, on_each_replica
+from kerasx.training.distribution import build_optimizer, distributed_batches, is_distributed, on_each_replica
 from kerasx.training.execution import CannotExecute, Execution
 from kerasx.training.steps import Logs, Step
 
@@ -128,9 +128,7 @@ class SingleStep(BoundStep):
         self._function: Any = single_step
         if is_distributed(model):
             # As `fit` does: made within a replica's step, slots would be in a graph of it alone.
-            with model.distribute_strategy.scope():
-                if model.optimizer is not None and not model.optimizer.built:
-                    model.optimizer.build(model.trainable_variables)
+            build_optimizer(model)
             # What a replica gets is no tensor, and has no signature to trace with.
             self._function = on_each_replica(model, single_step)
             if not execution.eager:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,8 +29,14 @@ def distribution_scope(devices: int | None) -> contextlib.AbstractContextManager
         return contextlib.nullcontext()
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")] if _has_gpus(devices) else []
     names = gpus[:devices] or _logical_cpus(devices)
-    scope: contextlib.AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names).scope()
+    scope: contextlib.AbstractContextManager[Any] = _mirrored(tuple(names)).scope()
     return scope
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One strategy for all trainings: TensorFlow takes the reductions of another for those of the first."""
+    return tf.distribute.MirroredStrategy(list(names))
 
 
 def claim_devices(devices: Iterable[int | None]) -> None:
@@ -57,6 +64,14 @@ def distributed_batches(model: keras.Model, dataset: tf.data.Dataset) -> Any:
     if not is_distributed(model):
         return dataset
     return model.distribute_strategy.experimental_distribute_dataset(dataset)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Have an optimizer make its variables before the first step, of which they would be made within."""
+    if model.optimizer is None or model.optimizer.built or not model.trainable_variables:
+        return
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
 
 
 def on_each_replica(model: keras.Model, step: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -56,8 +56,8 @@ class FiniteWatch:
         Raises:
             NonFiniteError: One of them is infinite or not a number.
         """
-        if self._state is None:  # a loop that tells of no epoch
-            return
+        if self._state is None:  # of a loop that tells of no epoch
+            self._state = _State(self._model)
         if time.perf_counter() - self._listed > self._cost / _SHARE:
             self._list_variables(self._state)
         self._fail_with(self._state.first_non_finite(self.position.logs))
@@ -94,15 +94,18 @@ class FiniteWatch:
         """What of the loss so far and of the weights is not finite, in words; None where all is."""
         if self._state is None:
             return None
-        self._state.prepare()
+        if self._state.has_others():
+            self._state.prepare()
         return self._state.first_non_finite({})
 
     def _list_variables(self, state: _State) -> None:
         """See which variables there are, of which there are seldom others: it takes longer than the look."""
         started = time.perf_counter()
-        state.prepare()
+        has_others = state.has_others()
         self._listed = time.perf_counter()
         self._cost = self._listed - started
+        if has_others:
+            state.prepare()
 
     def _look_at_loss(self, name: str, logs: Mapping[str, Any]) -> None:
         value = logs.get(name)
@@ -133,17 +136,18 @@ class _State:
             for each in filter(_is_inexact, model.variables)
             if not bool(tf.reduce_all(finite := tf.math.is_finite(_real(each.value))))
         }
-        self._looked_at: list[Any] = []
+        self._overflows = False
         self.prepare()
+
+    def has_others(self) -> bool:
+        """Whether there are other variables than those that are looked at."""
+        there = [loss_tracker(self._model), *self._variables()]
+        return len(there) != len(self._looked_at) or not all(map(operator.is_, there, self._looked_at))
 
     def prepare(self) -> None:
         """Trace the look at the variables that there are."""
-        tracker = loss_tracker(self._model)
-        variables = list(filter(_is_inexact, self._model.variables))
-        looked_at = [tracker, *variables]
-        if len(looked_at) == len(self._looked_at) and all(map(operator.is_, looked_at, self._looked_at)):
-            return
-        self._looked_at = looked_at
+        tracker, variables = loss_tracker(self._model), self._variables()
+        self._looked_at = [tracker, *variables]
 
         # What several devices have of a variable, which could be read as one outside of functions only.
         parts_of = self._model.distribute_strategy.experimental_local_results
@@ -151,7 +155,7 @@ class _State:
         def sums() -> Any:
             losses = [] if tracker is None else parts_of(tracker.total.value)
             # A sum is finite only if all that it adds up is, for infinities do not cancel out, and reads each
-            # value once. That of finite values may overflow: then they are looked at one by one.
+            # value once. That of finite values may overflow: from then on they are looked at one by one.
             weights = [self._sum(each, part) for each in variables for part in parts_of(each.value)]
             return tf.stack([_total(losses), _total(weights)])
 
@@ -181,20 +185,30 @@ class _State:
             return f"the loss is {losses}"
         return None if math.isfinite(weights) else self._first_of_all()
 
+    def _variables(self) -> list[Any]:
+        """Those of the model, and gradients that an optimizer accumulates, which weights show later."""
+        optimizer = getattr(self._model, "optimizer", None)
+        own = [] if optimizer is None else optimizer.variables
+        accumulated = [each for each in own if each.path.endswith("gradient_accumulator")]
+        return list(filter(_is_inexact, [*self._model.variables, *accumulated]))
+
     def first_non_finite_weight(self) -> str | None:
         """The first variable that is not finite, in words; None where all are."""
         _, weights = self._sums()
         return None if math.isfinite(weights) else self._first_of_all()
 
     def _first_of_all(self) -> str | None:
-        for each in filter(_is_inexact, self._model.variables):
+        for each in self._variables():
             if not bool(self._is_finite(each, each.value)):
                 return f"`{each.path}` holds values that are not finite"
+        if not self._overflows:
+            self._overflows = True
+            self.prepare()
         return None
 
     def _sum(self, variable: Any, part: Any) -> Any:
         """Of a part of a variable; where a sum says nothing of its values, 0 or not a number."""
-        if id(variable) in self._meant or variable.dtype == "float16":
+        if self._overflows or id(variable) in self._meant or variable.dtype == "float16":
             return tf.where(self._is_finite(variable, part), 0.0, math.nan)
         return tf.reduce_sum(_real(part))
 

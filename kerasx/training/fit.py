@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerasx.plain import plain_value
 from kerasx.training.binding import BoundStep, Call, Told
+from kerasx.training.distribution import build_optimizer
 from kerasx.training.execution import CannotExecute
 from kerasx.training.position import Start
 from kerasx.training.steps import Logs
@@ -30,6 +31,8 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
         The history by name, epoch by epoch.
     """
     model, callbacks = task.model, task.callback_list(Callbacks)
+    # Else the state before the first call, from which steps may be taken again, would be without them.
+    build_optimizer(model)
     validation = None if task.validation is None else task.validation.dataset
     callbacks.position.is_exact = _calls_functions(model, "make_train_function", "fit")
     callbacks.position.can_validate_again = _calls_functions(model, "make_test_function", "evaluate", "fit")

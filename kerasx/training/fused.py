@@ -24,7 +24,7 @@ from kerasx.training.traced import TracedStep, refusal
 _SECONDS = 0.2
 # Makes tables while steps are traced. One thread for all trainings: the C library keeps what threads have
 # freed apart for each of several, and what each training has made in a new one would add up.
-_beside = ThreadPoolExecutor(1, "kerasx-tables")
+_tables_thread = ThreadPoolExecutor(1, "kerasx-tables")
 
 
 class FusedStep(BoundStep):
@@ -53,7 +53,7 @@ class FusedStep(BoundStep):
             return own(model, data)
 
         jit = self._execution.jit
-        chunks = _beside.submit(Chunks, self.batches, self._execution.steps_per_call)
+        chunks = _tables_thread.submit(Chunks, self.batches, self._execution.steps_per_call)
         try:
             step = TracedStep(fused_step, self.batches.signature, jit)
             self.draws = step.draws

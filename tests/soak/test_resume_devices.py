@@ -19,6 +19,8 @@ values = {"strategy": sys.argv[3], "execution": "graph", "jit": False, "devices"
 whole = outcome(engine.train(experiment(**values)))
 directory = interrupted(engine, STEPS + 4, **values)
 assert outcome(resumed(engine, directory, **values)) == whole
+# Of another model, of which TensorFlow would take the reductions for those of the first.
+engine.train(experiment(**{**values, "model": "mlp", "callbacks": [], "epochs": 1}))
 """
 
 
