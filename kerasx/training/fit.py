@@ -31,8 +31,9 @@ def run_fit(task: TrainingTask) -> dict[str, list[float]]:
         The history by name, epoch by epoch.
     """
     model, callbacks = task.model, task.callback_list(Callbacks)
-    # Else the state before the first call, from which steps may be taken again, would be without them.
-    build_optimizer(model)
+    if task.followers:
+        # They keep the state before the first call, which would be without the optimizer's variables.
+        build_optimizer(model)
     validation = None if task.validation is None else task.validation.dataset
     callbacks.position.is_exact = _calls_functions(model, "make_train_function", "fit")
     callbacks.position.can_validate_again = _calls_functions(model, "make_test_function", "evaluate", "fit")
