@@ -24,7 +24,8 @@ def without_single_reductions() -> Iterator[None]:
     @functools.wraps(original)
     def all_reduce(context: Any, reduce_op: Any, value: Any, options: Any = None) -> Any:
         if context.num_replicas_in_sync == 1:
-            tf.distribute.ReduceOp(reduce_op.upper() if isinstance(reduce_op, str) else reduce_op)  # is one
+            # Refused as TensorFlow refuses it, where it is no such operation.
+            tf.distribute.ReduceOp(reduce_op.upper() if isinstance(reduce_op, str) else reduce_op)
             return tf.nest.map_structure(tf.identity, value)
         return original(context, reduce_op, value, options)
 
